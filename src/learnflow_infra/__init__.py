@@ -1,0 +1,1 @@
+"""Apache Kafka and PostgreSQL in a developer's Kubernetes, deployed and proved."""
