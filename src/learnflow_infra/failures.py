@@ -77,6 +77,12 @@ CAUSES = _table(
             "Start Minikube, or name a cluster with --context.",
         ),
         Cause(
+            "programs-missing",
+            Exit.NO_CLUSTER,
+            "Programs that are needed are neither installed nor could they be fetched.",
+            "Install the named packages, or make Debian's package registry reachable, and repeat.",
+        ),
+        Cause(
             "local-cluster-build-failed",
             Exit.NO_CLUSTER,
             "The local cluster's programs could not be built.",
