@@ -1,0 +1,74 @@
+"""The services, and what one must be able to do. A new one is one file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from learnflow_infra.deadline import Deadline
+from learnflow_infra.kube import Kube
+from learnflow_infra.settings import Settings
+from learnflow_infra.tunnel import Route
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Access:
+    """What reaching a deployed service takes: its connection Secret's values among it."""
+
+    kube: Kube
+    settings: Settings
+    connection: Mapping[str, str]
+    deadline: Deadline
+
+
+class Service(Protocol):
+    """One service: its objects, its credentials, its proof."""
+
+    name: str
+
+    def image(self, settings: Settings) -> str: ...
+
+    def objects(self, settings: Settings) -> list[Object]:
+        """Everything but Secrets, in the order to apply."""
+        ...
+
+    def credentials(self, settings: Settings) -> Object:
+        """A Secret of newly made random values; used only where none exists yet."""
+        ...
+
+    def fixed(self, settings: Settings) -> Mapping[str, str]:
+        """Settings that cannot change while the data is kept; stored with the credentials."""
+        ...
+
+    def connection(self, settings: Settings, credentials: Mapping[str, str]) -> Object:
+        """The Secret that applications bind to."""
+        ...
+
+    def pods(self, settings: Settings) -> Sequence[str]: ...
+
+    def host_ports(self, settings: Settings) -> Mapping[int, tuple[str, int]]:
+        """The ports on localhost that `connect` opens: each to (pod, its port)."""
+        ...
+
+    def reconcile(self, access: Access, route: Route) -> list[str]:
+        """Make what the settings declare inside the service so; says what it changed."""
+        ...
+
+    def prove(self, access: Access, route: Route) -> None:
+        """A round trip of data by a route. Raises Failure with the cause."""
+        ...
+
+    def client_hint(self, settings: Settings) -> Mapping[str, str]:
+        """What a client on the host needs, without secrets."""
+        ...
+
+
+def registry() -> dict[str, Service]:
+    """The services by name."""
+    from learnflow_infra.services.kafka import Kafka
+    from learnflow_infra.services.postgres import Postgres
+
+    return {service.name: service for service in (Kafka(), Postgres())}

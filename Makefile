@@ -1,0 +1,36 @@
+# `make up` is all that a person needs; `make help` names the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: up install check test bench help
+
+up: install ## install, then deploy Kafka and PostgreSQL and prove them
+	$(BIN)/learnflow-infra up
+
+install: .venv/installed ## the command, at .venv/bin/learnflow-infra
+
+.venv/installed: requirements/run.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q src
+	touch $@
+
+.venv/developing: .venv/installed requirements/dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	touch $@
+
+check: .venv/developing ## formatting, lint, types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+test: check ## everything, on a real cluster in a network of its own; needs root on Linux
+	$(BIN)/python -m learnflow_infra.cluster.local.build
+	tests/sandbox $(BIN)/pytest
+
+bench: .venv/developing ## speed, as ratios within one run
+	$(BIN)/python benchmarks/bench.py
+
+help:
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'

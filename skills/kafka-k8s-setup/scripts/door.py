@@ -1,0 +1,32 @@
+"""Finds the package learnflow_infra and hands over to its command; the scripts here do no more.
+
+The same file stands in every skill, because a skill must be whole on its own.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+_INSTALL = "pip install learnflow-infra"
+
+
+def open_door(command, service):
+    """Replace this process by `learnflow-infra COMMAND SERVICE …` with the caller's arguments."""
+    program = _find()
+    if program is None:
+        sys.exit(f"learnflow-infra is not installed. Install it with: {_INSTALL}")
+    os.execv(program[0], [*program, command, service, *sys.argv[1:]])
+
+
+def _find():
+    here = Path(__file__).resolve().parent
+    recorded = here / "interpreter"
+    if recorded.is_file() and os.access(python := recorded.read_text().strip(), os.X_OK):
+        return [python, "-m", "learnflow_infra"]
+    for folder in here.parents:
+        command = folder / ".venv" / "bin" / "learnflow-infra"
+        if os.access(command, os.X_OK):
+            return [str(command)]
+    found = shutil.which("learnflow-infra")
+    return [found] if found else None

@@ -1,0 +1,182 @@
+"""Desired objects made so in the cluster: applied where they differ, pruned where they left.
+
+What is as desired is not written at all. Only objects that carry the scope's label are ever
+changed or deleted.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from learnflow_infra import manifests
+from learnflow_infra.failures import Failure, finding
+from learnflow_infra.kube import FIELD_MANAGER, ApiError, Kube
+from learnflow_infra.services import Object, Service
+from learnflow_infra.settings import SCOPE, Settings
+
+# Remembers all that was applied, so that a field no longer desired is noticed as well.
+_APPLIED = "learnflow-app/applied"
+_KINDS = ("Secret", "ConfigMap", "Service", "StatefulSet", "PersistentVolumeClaim")
+
+Key = tuple[str, str]
+
+
+@dataclass
+class Applied:
+    """What an apply wrote, and each service's connection values."""
+
+    changed: list[str] = field(default_factory=list)
+    pruned: list[str] = field(default_factory=list)
+    connections: dict[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def apply(kube: Kube, settings: Settings, services: Iterable[Service]) -> Applied:
+    """Make the services' objects so.
+
+    Raises Failure: `foreign-object`, `setting-fixed`, `apply-refused`, and what the API raises.
+    """
+    result = Applied()
+    namespace = settings.cluster.namespace
+    existing = kube.get("Namespace", None, namespace)
+    if existing is None:
+        _write(kube, manifests.namespace(settings), None, result)
+    elif existing.get("metadata", {}).get("deletionTimestamp"):
+        raise Failure(finding("namespace-terminating", f"namespace {namespace} is being deleted"))
+    live = scoped(kube, namespace) if existing else {}
+    for service in services:
+        credentials = _credentials(kube, settings, service, live, result)
+        connection = service.connection(settings, credentials)
+        desired = [connection, *service.objects(settings)]
+        for manifest in desired:
+            current = live.get((manifest["kind"], manifest["metadata"]["name"]))
+            _write(kube, manifest, current, result, new_namespace=existing is None)
+        _prune(kube, service, live, desired, result)
+        result.connections[service.name] = decoded(connection)
+    return result
+
+
+def scoped(kube: Kube, namespace: str) -> dict[Key, Object]:
+    """All objects of the scope in a namespace, by kind and name."""
+    return {
+        (kind, item["metadata"]["name"]): item | {"kind": kind}
+        for kind in _KINDS
+        for item in kube.list(kind, namespace, manifests.SCOPE_SELECTOR)
+    }
+
+
+def decoded(secret: Object) -> dict[str, str]:
+    """The values of a Secret."""
+    data: Mapping[str, str] = secret.get("data") or {}
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def _credentials(
+    kube: Kube, settings: Settings, service: Service, live: Mapping[Key, Object], result: Applied
+) -> dict[str, str]:
+    """The credentials that are there, or new ones: made once, kept as long as the data."""
+    fresh = service.credentials(settings)
+    current = live.get(("Secret", fresh["metadata"]["name"]))
+    if current is None:
+        _write(kube, fresh, None, result)
+        return decoded(fresh)
+    values, made = decoded(current), decoded(fresh)
+    for key, value in service.fixed(settings).items():
+        if values.get(key, value) != value:
+            message = f"{service.name}.{key} is {values[key]} in the data and {value} in settings"
+            raise Failure(finding("setting-fixed", message, service=service.name))
+    if missing := {key: made[key] for key in made if key not in values}:
+        values |= missing
+        completed = fresh | {
+            "data": {
+                key: base64.b64encode(value.encode()).decode() for key, value in values.items()
+            }
+        }
+        _write(kube, completed, current, result)
+    return values
+
+
+def _write(
+    kube: Kube,
+    manifest: Object,
+    current: Object | None,
+    result: Applied,
+    *,
+    new_namespace: bool = False,
+) -> None:
+    meta = manifest["metadata"]
+    kind, name = manifest["kind"], meta["name"]
+    named = f"{kind.lower()}/{name}"
+    if current is None and not new_namespace:
+        found = kube.get(kind, meta.get("namespace"), name)
+        if found is not None:
+            where = meta.get("namespace", "the cluster")
+            message = f"{named} in {where} is there and does not carry the scope's label"
+            raise Failure(finding("foreign-object", message))
+    digest = _digest(manifest)
+    if current is not None:
+        marked = current["metadata"].get("annotations", {}).get(_APPLIED)
+        if marked == digest and satisfied(manifest, current):
+            return
+    annotated = manifest | {"metadata": meta | {"annotations": {_APPLIED: digest}}}
+    try:
+        kube.apply(annotated)
+    except ApiError as error:
+        service = meta["labels"]["app.kubernetes.io/name"]
+        if error.code == 422 and "updates to statefulset spec" in error.message:
+            message = f"{named}: a volume's size and class cannot change while its data is kept"
+            raise Failure(finding("setting-fixed", message, service=service)) from error
+        raise Failure(
+            finding("apply-refused", f"{named}: {error.message}", service=service)
+        ) from error
+    result.changed.append(named)
+
+
+def _prune(
+    kube: Kube,
+    service: Service,
+    live: Mapping[Key, Object],
+    desired: Iterable[Object],
+    result: Applied,
+) -> None:
+    wanted = {(each["kind"], each["metadata"]["name"]) for each in desired}
+    for (kind, name), item in live.items():
+        meta = item["metadata"]
+        labels = meta["labels"]
+        ours = any(each.get("manager") == FIELD_MANAGER for each in meta.get("managedFields", ()))
+        if (
+            ours
+            and (kind, name) not in wanted
+            and labels.get("app.kubernetes.io/name") == service.name
+            and manifests.DATA_LABEL not in labels
+            and kube.delete(kind, meta["namespace"], name)
+        ):
+            result.pruned.append(f"{kind.lower()}/{name}")
+
+
+def satisfied(desired: Any, live: Any) -> bool:
+    """Whether everything desired is there; what others added does not matter."""
+    if isinstance(desired, dict):
+        return isinstance(live, dict) and all(
+            key in live and satisfied(value, live[key]) for key, value in desired.items()
+        )
+    if isinstance(desired, list):
+        return (
+            isinstance(live, list)
+            and len(desired) == len(live)
+            and all(satisfied(one, other) for one, other in zip(desired, live, strict=True))
+        )
+    return bool(desired == live)
+
+
+def _digest(manifest: Object) -> str:
+    """A short hash of all that is desired but a Secret's values, which are compared themselves."""
+    public = {key: value for key, value in manifest.items() if key != "data"}
+    if manifest["kind"] != "Secret":
+        public = manifest
+    text = json.dumps(public, sort_keys=True)
+    return hashlib.sha256(f"{SCOPE} {text}".encode()).hexdigest()[:16]

@@ -1,0 +1,223 @@
+"""The command line: what can be asked, and the exit code that answers.
+
+Nothing heavy is imported before a command is known, so that help costs little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+TYPE_CHECKING = False  # importing typing for it would cost a tenth of the help's time
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    from learnflow_infra.report import Progress, Report
+
+_SERVICES = ("kafka", "postgres")
+_EPILOG = """\
+exit codes: 0 done and proved, 1 not healthy, 2 wrong usage or settings, 3 no cluster,
+4 resources or permission missing, 5 the deadline passed, 130 interrupted"""
+
+# A command that may have to build the local cluster gets more.
+_SECONDS = {"up": 1800.0, "cluster": 1800.0, "down": 300.0, "connect": float("inf")}
+_DEFAULT_SECONDS = 60.0
+
+
+class _UsageError(Exception):
+    pass
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _UsageError(f"{message} ({self.format_usage().strip()})")
+
+
+def main() -> NoReturn:
+    """The console script's entry point."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: list[str]) -> int:
+    """Carry out one command line and return its exit code."""
+    try:
+        arguments = _parser().parse_args(argv)
+    except _UsageError as error:
+        return _end(_failed("usage", str(error)), as_json="--json" in argv)
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    started = time.monotonic()
+    from learnflow_infra.report import Progress
+
+    progress = Progress()
+    try:
+        report = _carry_out(arguments, progress)
+    except KeyboardInterrupt:
+        report = _failed("interrupted", "stopped before the end", arguments.command)
+    progress.close()
+    if report is None:
+        return 0
+    report.seconds = time.monotonic() - started
+    return _end(report, as_json=arguments.json)
+
+
+def _carry_out(arguments: argparse.Namespace, progress: Progress) -> Report | None:
+    from learnflow_infra.failures import Failure
+    from learnflow_infra.report import Report
+
+    try:
+        return _command(arguments, progress)
+    except Failure as failure:
+        return Report(arguments.command, findings=failure.findings)
+    except Exception as error:
+        # A defect of ours: said in a sentence, not in a traceback.
+        return _failed(
+            "internal-error", f"{type(error).__name__}: {error}"[:300], arguments.command
+        )
+
+
+def _command(arguments: argparse.Namespace, progress: Progress) -> Report | None:
+    from learnflow_infra.deadline import Deadline
+
+    command = arguments.command
+    seconds = arguments.timeout or _SECONDS.get(command, _DEFAULT_SECONDS)
+    deadline = Deadline(seconds)
+    if command == "cluster":
+        from learnflow_infra.commands.cluster import cluster
+
+        purge = getattr(arguments, "purge", False)
+        return cluster(arguments.action, deadline, progress.say, purge=purge)
+    if command == "skills":
+        from learnflow_infra.commands.skills import install
+
+        return install(arguments.folder)
+
+    from learnflow_infra import settings
+    from learnflow_infra.commands import Request
+
+    loaded = settings.override(
+        settings.load(arguments.settings),
+        provider=getattr(arguments, "cluster", None),
+        context=getattr(arguments, "context", None),
+    )
+    request = Request(loaded, arguments.services, deadline, progress.say)
+    if command == "up":
+        from learnflow_infra.commands.up import up
+
+        return up(request)
+    if command == "verify":
+        from learnflow_infra.commands.verify import verify
+
+        return verify(request)
+    if command == "status":
+        from learnflow_infra.commands.status import status
+
+        return status(request)
+    if command == "down":
+        from learnflow_infra.commands.down import down
+
+        return down(request, purge=arguments.purge, confirmed=arguments.yes)
+    if command == "connect":
+        from learnflow_infra.commands.connect import connect
+        from learnflow_infra.report import emit
+
+        def ready(report: Report) -> None:
+            progress.close()
+            emit(report, as_json=arguments.json)
+
+        connect(request, ready)
+        return None
+    from learnflow_infra.commands.render import render
+
+    return render(request)
+
+
+def _failed(code: str, message: str, command: str = "") -> Report:
+    from learnflow_infra.failures import finding
+    from learnflow_infra.report import Report
+
+    return Report(command, findings=[finding(code, message)])
+
+
+def _end(report: Report, *, as_json: bool) -> int:
+    from learnflow_infra.report import emit
+
+    try:
+        emit(report, as_json=as_json)
+    except BrokenPipeError:
+        sys.stderr.close()
+    return int(report.exit_code)
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise ValueError
+    return value
+
+
+_seconds.__name__ = "number of seconds"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="learnflow-infra",
+        description="Apache Kafka and PostgreSQL in a Kubernetes: deployed, and proved to work.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, help_: str, *, reads: bool = True, services: bool = True) -> Any:
+        command = commands.add_parser(name, help=help_, description=help_)
+        command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+        command.add_argument(
+            "--timeout", type=_seconds, metavar="SECONDS", help="bounds the whole command"
+        )
+        if services:
+            command.add_argument(
+                "services",
+                nargs="*",
+                metavar="SERVICE",
+                type=_service,
+                help="kafka or postgres; both where none is named",
+            )
+            command.add_argument("--settings", metavar="FILE", help="an infra.toml")
+        if reads:
+            which = command.add_mutually_exclusive_group()
+            which.add_argument("--cluster", choices=("minikube", "local"), help="which cluster")
+            which.add_argument("--context", metavar="NAME", help="a context of your kubeconfig")
+        return command
+
+    add("up", "deploy and prove; run again, it changes nothing")
+    add("verify", "prove what is deployed: pods, volumes, round trips of data")
+    add("status", "a table of what is there")
+    command = add("down", "remove what `up` made and keep the data")
+    command.add_argument("--purge", action="store_true", help="remove the data too")
+    command.add_argument("--yes", action="store_true", help="do not ask before --purge")
+    add("connect", "open the ports on localhost until interrupted")
+    add("render", "print the manifests as YAML", reads=False)
+
+    command = add("cluster", "the local cluster", reads=False, services=False)
+    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, help_ in (("up", "start it"), ("status", "say how it is"), ("down", "stop it")):
+        action = actions.add_parser(name, help=help_, description=help_)
+        action.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+        action.add_argument("--timeout", type=_seconds, default=argparse.SUPPRESS)
+        if name == "down":
+            action.add_argument("--purge", action="store_true", help="leave nothing behind")
+
+    command = add("skills", "the agent skills", reads=False, services=False)
+    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+    action = actions.add_parser("install", help="put them where an agent looks")
+    action.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    action.add_argument("folder", nargs="?", default=".", metavar="DIR")
+    return parser
+
+
+def _service(text: str) -> str:
+    if text not in _SERVICES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no service; there are kafka and postgres")
+    return text

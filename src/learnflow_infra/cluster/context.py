@@ -1,0 +1,46 @@
+"""Any context of the person's kubeconfig: used as it is, never started or stopped."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from learnflow_infra.cluster import Say
+from learnflow_infra.deadline import Deadline
+from learnflow_infra.failures import Failure, finding
+
+
+def kubectl_on_path() -> tuple[str, ...] | None:
+    found = shutil.which("kubectl")
+    return (found,) if found else None
+
+
+class Context:
+    """A cluster that only its context is known of; its nodes pull their images themselves."""
+
+    def __init__(self, context: str) -> None:
+        self.context = context
+
+    @property
+    def kubectl(self) -> tuple[str, ...]:
+        found = kubectl_on_path()
+        if found is None:
+            raise Failure(finding("kubectl-missing", "there is no kubectl on the PATH"))
+        return found
+
+    def state(self, deadline: Deadline) -> Literal["absent", "stopped", "running"]:
+        # Whether it answers shows with the first request, and costs none of its own.
+        return "running"
+
+    def up(self, deadline: Deadline, say: Say) -> None:
+        return
+
+    def images(self, deadline: Deadline) -> set[str] | None:
+        return None
+
+    def pull(self, reference: str, deadline: Deadline) -> None:
+        raise NotImplementedError
+
+    def load(self, archive: Path, deadline: Deadline) -> None:
+        raise NotImplementedError

@@ -1,0 +1,31 @@
+"""One file a command: each takes what the person asked for and returns a Report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from learnflow_infra.cluster import Provider, Say
+from learnflow_infra.deadline import Deadline
+from learnflow_infra.services import Service, registry
+from learnflow_infra.settings import Settings
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for."""
+
+    settings: Settings
+    names: Sequence[str]
+    deadline: Deadline
+    say: Say
+
+    @property
+    def services(self) -> list[Service]:
+        known = registry()
+        return [known[name] for name in self.names] or list(known.values())
+
+
+def place(provider: Provider, settings: Settings) -> Mapping[str, str]:
+    """Where a report's words hold."""
+    return {"context": provider.context, "namespace": settings.cluster.namespace}

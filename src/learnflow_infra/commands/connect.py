@@ -1,0 +1,87 @@
+"""`connect`: the services' ports on localhost, until interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+
+from learnflow_infra import cluster, diagnosis, manifests
+from learnflow_infra.commands import Request, place
+from learnflow_infra.failures import Failure, finding
+from learnflow_infra.kube import Kube
+from learnflow_infra.report import Report
+from learnflow_infra.services import Service
+from learnflow_infra.tunnel import DialError, FromHost, Listener, splice
+
+
+def connect(request: Request, ready: Callable[[Report], None]) -> None:
+    """Open the ports, hand over a report of what a client needs, and serve until interrupted.
+
+    Each connection is a port-forward of its own, so that a restarted pod breaks no later one.
+    """
+    settings, deadline = request.settings, request.deadline
+    namespace = settings.cluster.namespace
+    provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
+    with (
+        Kube(provider.kubectl, provider.context, deadline) as kube,
+        contextlib.ExitStack() as open_,
+    ):
+        hints = {}
+        lines = []
+        for service in request.services:
+            _require_deployed(kube, namespace, service)
+            ports = service.host_ports(settings)
+            route = FromHost(kube, namespace, ports)
+            for port in ports:
+                open_.enter_context(_listener(service, route, port))
+            hint = dict(service.client_hint(settings))
+            secret = f"{service.name}-connection"
+            hints[service.name] = hint | {"secret": secret}
+            lines += [f"{service.name}:", *(f"  {key}={value}" for key, value in hint.items())]
+            if "user" in hint:
+                lines.append(
+                    f"  password: kubectl --context {provider.context} -n {namespace} get secret "
+                    f"{secret} -o jsonpath='{{.data.password}}' | base64 -d"
+                )
+        lines.append("open until interrupted (Ctrl-C)")
+        ready(
+            Report(
+                "connect",
+                cluster=place(provider, settings),
+                lines=lines,
+                details={"connections": hints},
+            )
+        )
+        wake = threading.Event()
+        while not wake.wait(1):
+            deadline.remaining()
+            kube.require_alive()
+
+
+def _require_deployed(kube: Kube, namespace: str, service: Service) -> None:
+    workload = kube.get("StatefulSet", namespace, service.name)
+    pods = kube.list("Pod", namespace, manifests.selector_text(service.name))
+    state = diagnosis.state(service.name, workload, pods)
+    if state.ready == 0:
+        message = f"{service.name}: no pod is ready"
+        raise Failure(
+            *(state.findings or (finding("pods-not-ready", message, service=service.name),))
+        )
+
+
+def _listener(service: Service, route: FromHost, port: int) -> Listener:
+    def handle(client: socket.socket) -> None:
+        try:
+            server = route.dial("localhost", port)
+        except (DialError, Failure):
+            client.close()
+        else:
+            splice(client, server)
+
+    try:
+        return Listener(port, handle)
+    except OSError as error:
+        message = f"port {port} on localhost cannot be opened: {error.strerror}"
+        raise Failure(finding("host-port-taken", message, service=service.name)) from error

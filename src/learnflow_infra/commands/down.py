@@ -1,0 +1,125 @@
+"""`down`: removes what `up` made and keeps the data; with `purge`, the data too."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+
+from learnflow_infra import apply, cluster, manifests
+from learnflow_infra.commands import Request, place
+from learnflow_infra.failures import Failure, finding
+from learnflow_infra.kube import ApiError, Kube, Object
+from learnflow_infra.report import Report
+
+_POLL_SECONDS = 0.2
+# What a namespace has without anyone's doing.
+_BORN_WITH = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")}
+_PASSING = {"events", "leases", "bindings"}
+
+
+def down(request: Request, *, purge: bool, confirmed: bool) -> Report:
+    """Remove, and wait until it is gone. Nothing without the scope's label is touched."""
+    settings, deadline, say = request.settings, request.deadline, request.say
+    namespace = settings.cluster.namespace
+    names = [service.name for service in request.services]
+    provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
+    if purge and not confirmed:
+        _ask(f"Remove {' and '.join(names)} with all data from {provider.context}/{namespace}?")
+    removed = []
+    with Kube(provider.kubectl, provider.context, deadline) as kube:
+        objects = [
+            (kind, name)
+            for (kind, name), item in apply.scoped(kube, namespace).items()
+            if item["metadata"]["labels"].get("app.kubernetes.io/name") in names
+            and (purge or manifests.DATA_LABEL not in item["metadata"]["labels"])
+        ]
+        # Workloads go first, so that no controller brings back what was removed.
+        for kind, name in sorted(objects, key=lambda each: each[0] != "StatefulSet"):
+            if kube.delete(kind, namespace, name):
+                removed.append(f"{kind.lower()}/{name}")
+        say(f"{len(removed)} objects are being removed")
+        while left := _remaining(kube, namespace, names, objects):
+            if deadline.passed():
+                message = f"still there: {', '.join(left[:5])}"
+                raise Failure(finding("deadline-passed", message))
+            time.sleep(_POLL_SECONDS)
+        notes: list[str] = []
+        if purge and not request.names:
+            removed += _remove_namespace(request, kube, namespace, notes)
+    kept = "" if purge else "; the data is kept"
+    lines = [f"removed {len(removed)} objects{kept}" if removed else "nothing to remove", *notes]
+    details = {"removed": removed, "notes": notes}
+    return Report("down", cluster=place(provider, settings), lines=lines, details=details)
+
+
+def _ask(question: str) -> None:
+    if not sys.stdin.isatty():
+        return
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Failure(finding("declined", "nothing was removed"))
+
+
+def _remaining(
+    kube: Kube, namespace: str, names: list[str], objects: list[tuple[str, str]]
+) -> list[str]:
+    there = apply.scoped(kube, namespace)
+    left = [f"{kind.lower()}/{name}" for kind, name in objects if (kind, name) in there]
+    for service in names:
+        pods = kube.list("Pod", namespace, manifests.selector_text(service))
+        left += [f"pod/{pod['metadata']['name']}" for pod in pods]
+    return left
+
+
+def _remove_namespace(request: Request, kube: Kube, namespace: str, notes: list[str]) -> list[str]:
+    """Remove the namespace if it is ours and holds nothing of others."""
+    found = kube.get("Namespace", None, namespace)
+    if found is None:
+        return []
+    if found["metadata"].get("labels", {}).get(manifests.SCOPE_LABEL) is None:
+        notes.append(f"namespace {namespace} was not made by this scope and stays")
+        return []
+    if (foreign := next(_foreign(kube, namespace), None)) is not None:
+        notes.append(f"namespace {namespace} stays: it also holds {foreign}")
+        return []
+    request.say(f"removing namespace {namespace}")
+    kube.delete("Namespace", None, namespace)
+    while kube.get("Namespace", None, namespace) is not None:
+        if request.deadline.passed():
+            raise Failure(finding("namespace-terminating", f"namespace {namespace} is still there"))
+        time.sleep(_POLL_SECONDS)
+    return [f"namespace/{namespace}"]
+
+
+def _foreign(kube: Kube, namespace: str) -> Iterator[str]:
+    """Objects in a namespace that neither carry the scope's label nor belong to one that does."""
+    for path, plural in _listable(kube):
+        try:
+            items = kube.request("GET", f"{path}/namespaces/{namespace}/{plural}").get("items", [])
+        except (ApiError, Failure):
+            yield f"{plural} that cannot be listed"
+            continue
+        for item in items:
+            meta: Object = item.get("metadata", {})
+            if (
+                manifests.SCOPE_LABEL not in (meta.get("labels") or {})
+                and not meta.get("ownerReferences")
+                and (plural, meta.get("name")) not in _BORN_WITH
+            ):
+                yield f"{plural}/{meta.get('name')}"
+
+
+def _listable(kube: Kube) -> Iterator[tuple[str, str]]:
+    groups = kube.request("GET", "apis")["groups"]
+    for path in (
+        "api/v1",
+        *(f"apis/{each['preferredVersion']['groupVersion']}" for each in groups),
+    ):
+        try:
+            resources = kube.request("GET", path)["resources"]
+        except ApiError:
+            continue  # an aggregated API without its server lists nothing either
+        for each in resources:
+            if each["namespaced"] and "list" in each["verbs"] and each["name"] not in _PASSING:
+                yield path, each["name"]

@@ -1,0 +1,21 @@
+"""`render`: the manifests as YAML that `kubectl apply` takes. No cluster is asked."""
+
+from __future__ import annotations
+
+from learnflow_infra import manifests
+from learnflow_infra.commands import Request
+from learnflow_infra.report import Report
+
+_HEADER = """\
+# Secrets are left out: `learnflow-infra up` makes them once, with random values, and keeps them.
+"""
+
+
+def render(request: Request) -> Report:
+    """All objects but Secrets, in the order to apply."""
+    settings = request.settings
+    objects = [manifests.namespace(settings)]
+    for service in request.services:
+        objects += service.objects(settings)
+    lines = (_HEADER + manifests.to_yaml(objects)).splitlines()
+    return Report("render", lines=lines, details={"manifests": objects})

@@ -1,0 +1,39 @@
+"""`skills install`: the agent skills, put where an agent looks."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+from learnflow_infra import paths
+from learnflow_infra.failures import Failure, finding
+from learnflow_infra.report import Report
+
+_PLACES = (".claude/skills", ".agents/skills")
+
+
+def install(place: str) -> Report:
+    """Copy each skill into the folder's `.claude/skills` and `.agents/skills`.
+
+    Beside the scripts stands the interpreter that has the package, so that they find it from
+    anywhere. Raises Failure(folder-unwritable).
+    """
+    folder = Path(place)
+    source = paths.shipped("skills")
+    written = []
+    try:
+        if not folder.is_dir():
+            raise NotADirectoryError(20, "is no folder", str(folder))
+        for below in _PLACES:
+            for skill in sorted(each for each in source.iterdir() if each.is_dir()):
+                target = folder / below / skill.name
+                shutil.copytree(
+                    skill, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+                )
+                (target / "scripts" / "interpreter").write_text(sys.executable + "\n")
+                written.append(str(target))
+    except OSError as error:
+        message = f"{error.filename or folder}: {error.strerror}"
+        raise Failure(finding("folder-unwritable", message)) from error
+    return Report("skills", lines=written, details={"installed": written})

@@ -1,0 +1,51 @@
+"""`status`: a table of what is there, without proof."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from learnflow_infra import apply, cluster, diagnosis, manifests
+from learnflow_infra.commands import Request, place
+from learnflow_infra.kube import Kube
+from learnflow_infra.report import Report
+
+
+def status(request: Request) -> Report:
+    """One row a pod, with its volume and image. Exit 0 whatever the state: this judges nothing."""
+    settings, deadline = request.settings, request.deadline
+    namespace = settings.cluster.namespace
+    provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
+    rows: list[dict[str, Any]] = []
+    with Kube(provider.kubectl, provider.context, deadline) as kube:
+        objects = apply.scoped(kube, namespace)
+        pods = kube.list("Pod", namespace, manifests.SCOPE_SELECTOR)
+        for service in request.services:
+            workload = objects.get(("StatefulSet", service.name))
+            state = diagnosis.state(service.name, workload, pods)
+            own = manifests.selector(service.name).items()
+            claims = {
+                name: claim
+                for (kind, name), claim in objects.items()
+                if kind == "PersistentVolumeClaim" and own <= claim["metadata"]["labels"].items()
+            }
+            rows.append(
+                {
+                    "service": service.name,
+                    "deployed": workload is not None,
+                    "pods": {"ready": state.ready, "total": state.total},
+                    "image": service.image(settings),
+                    "volumes": {
+                        name: claim.get("status", {}).get("phase", "Unknown")
+                        for name, claim in sorted(claims.items())
+                    },
+                }
+            )
+    lines = [f"{'SERVICE':<9} {'PODS':<5} {'IMAGE':<22} VOLUMES"]
+    for row in rows:
+        counts = f"{row['pods']['ready']}/{row['pods']['total']}" if row["deployed"] else "-"
+        volumes = ", ".join(f"{name} {phase}" for name, phase in row["volumes"].items()) or "-"
+        lines.append(f"{row['service']:<9} {counts:<5} {row['image']:<22} {volumes}")
+    lines.append(f"context {provider.context}, namespace {namespace}")
+    return Report(
+        "status", cluster=place(provider, settings), lines=lines, details={"status": rows}
+    )

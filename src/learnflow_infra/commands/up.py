@@ -1,0 +1,61 @@
+"""`up`: the cluster, the room, the objects, the wait and the proof, in this order."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from learnflow_infra import apply, cluster
+from learnflow_infra.commands import Request, place
+from learnflow_infra.diagnosis import State
+from learnflow_infra.failures import Failure
+from learnflow_infra.kube import Kube
+from learnflow_infra.prove import Verdict, prove
+from learnflow_infra.report import Report
+from learnflow_infra.room import check_room
+from learnflow_infra.services import Service
+from learnflow_infra.supply import supply
+from learnflow_infra.wait import wait
+
+
+def up(request: Request) -> Report:
+    """Make everything so, and prove it. Run again, it changes nothing."""
+    settings, deadline, say = request.settings, request.deadline, request.say
+    services = request.services
+    provider = cluster.choose(settings.cluster, deadline)
+    provider.up(deadline, say)
+    with Kube(provider.kubectl, provider.context, deadline) as kube:
+        references = [service.image(settings) for service in services]
+        supply(provider, references, settings.images.source, deadline, say)
+        check_room(kube, settings, services)
+        applied = apply.apply(kube, settings, services)
+        say(f"applied: {len(applied.changed)} changed, {len(applied.pruned)} pruned")
+
+        def deploy(service: Service) -> Verdict:
+            started = time.monotonic()
+
+            def on_progress(state: State) -> None:
+                say(f"{service.name}: {state.ready} of {state.total} pods ready")
+
+            try:
+                wait(kube, settings, service, deadline, on_progress)
+            except Failure as failure:
+                return Verdict(
+                    service.name, seconds=time.monotonic() - started, findings=failure.findings
+                )
+            verdict = prove(
+                kube,
+                settings,
+                service,
+                deadline,
+                connection=applied.connections[service.name],
+                reconcile=True,
+            )
+            verdict.seconds = time.monotonic() - started
+            say(f"{service.name}: {'proved' if verdict.ok else 'not proved'}")
+            return verdict
+
+        with ThreadPoolExecutor(len(services)) as pool:
+            verdicts = list(pool.map(deploy, services))
+    changed = [*applied.changed, *applied.pruned, *(x for one in verdicts for x in one.changed)]
+    return Report("up", verdicts, cluster=place(provider, settings), changed=changed)

@@ -1,0 +1,24 @@
+"""`verify`: the proof alone, read-only apart from its own probe data."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from learnflow_infra import cluster
+from learnflow_infra.commands import Request, place
+from learnflow_infra.kube import Kube
+from learnflow_infra.prove import prove
+from learnflow_infra.report import Report
+
+
+def verify(request: Request) -> Report:
+    """Prove the services side by side."""
+    settings, deadline = request.settings, request.deadline
+    services = request.services
+    provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
+    with (
+        Kube(provider.kubectl, provider.context, deadline) as kube,
+        ThreadPoolExecutor(len(services)) as pool,
+    ):
+        verdicts = list(pool.map(lambda each: prove(kube, settings, each, deadline), services))
+    return Report("verify", verdicts, cluster=place(provider, settings))

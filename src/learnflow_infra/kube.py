@@ -1,0 +1,335 @@
+"""The Kubernetes API, through the person's own kubectl.
+
+`kubectl proxy` on a private Unix socket brings the person's contexts, credentials and plug-ins;
+behind it a request costs milliseconds instead of a process, errors are the API's own Status
+objects instead of text, and exec and port-forward are WebSockets on the same socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import select
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from learnflow_infra import process
+from learnflow_infra.deadline import Deadline
+from learnflow_infra.failures import Failure, finding
+
+FIELD_MANAGER = "learnflow-infra"
+REQUEST_SECONDS = 15.0
+
+Object = dict[str, Any]
+
+# kind -> (path of its API group and version, plural); cluster-scoped kinds are named below.
+_RESOURCES = {
+    "Namespace": ("api/v1", "namespaces"),
+    "Node": ("api/v1", "nodes"),
+    "PersistentVolume": ("api/v1", "persistentvolumes"),
+    "Pod": ("api/v1", "pods"),
+    "Event": ("api/v1", "events"),
+    "Secret": ("api/v1", "secrets"),
+    "ConfigMap": ("api/v1", "configmaps"),
+    "Service": ("api/v1", "services"),
+    "PersistentVolumeClaim": ("api/v1", "persistentvolumeclaims"),
+    "StatefulSet": ("apis/apps/v1", "statefulsets"),
+    "StorageClass": ("apis/storage.k8s.io/v1", "storageclasses"),
+}
+_CLUSTER_SCOPED = {"Namespace", "Node", "PersistentVolume", "StorageClass"}
+
+
+class ApiError(Exception):
+    """An answer of the API server other than success: its Status, as far as it sent one."""
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        self.code = code
+        self.reason = reason
+        self.message = " ".join(message.split())[:400]
+        super().__init__(f"{code} {reason}: {self.message}")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = _connect_unix(self._path, self.timeout)
+
+
+def _connect_unix(path: str, timeout: float | None) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(timeout)
+    connection.connect(path)
+    return connection
+
+
+class Kube:
+    """One context of one kubeconfig. A context manager; its methods may be called from threads.
+
+    Raises Failure: `cluster-unreachable`, `identity-refused`, `permission-missing`; ApiError for
+    every other refusal.
+    """
+
+    def __init__(self, kubectl: Sequence[str], context: str, deadline: Deadline) -> None:
+        self.context = context
+        self.deadline = deadline
+        self._folder = tempfile.mkdtemp(prefix="learnflow-")
+        self._socket = f"{self._folder}/api"
+        argv = [*kubectl, "proxy", f"--context={context}", f"--unix-socket={self._socket}"]
+        # exec is refused by default; who may exec is the API server's decision, not the proxy's.
+        argv.append("--reject-paths=^$")
+        try:
+            self._proxy = process.start(argv, stderr=subprocess.STDOUT)
+        except OSError as error:
+            shutil.rmtree(self._folder)
+            raise Failure(finding("kubectl-missing", f"kubectl did not start: {error}")) from error
+
+    def __enter__(self) -> Kube:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        process.end(self._proxy)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def require_alive(self) -> None:
+        """Raise Failure(kubectl-failed) if kubectl's proxy has ended."""
+        if self._proxy.poll() is not None:
+            assert self._proxy.stdout is not None
+            lines = self._proxy.stdout.read().decode(errors="replace").strip().splitlines()
+            said = lines[-1][:300] if lines else f"exit code {self._proxy.returncode}"
+            raise Failure(finding("kubectl-failed", f"kubectl proxy ended: {said}"))
+
+    def _await_proxy(self) -> None:
+        while not os.path.exists(self._socket):  # noqa: PTH110 (on every request's path)
+            self.require_alive()
+            self.deadline.remaining()
+            time.sleep(0.005)
+
+    # ---- requests
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """One request and its JSON answer."""
+        timeout = min(REQUEST_SECONDS, self.deadline.remaining())
+        with self._open(method, path, timeout, query, body, content_type) as response:
+            answer: Object = json.loads(response.read())
+            return answer
+
+    @contextlib.contextmanager
+    def _open(
+        self,
+        method: str,
+        path: str,
+        timeout: float,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = "application/json",
+    ) -> Iterator[http.client.HTTPResponse]:
+        self._await_proxy()
+        connection = _UnixConnection(self._socket, timeout)
+        target = "/" + path + ("?" + urlencode(query) if query else "")
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            connection.request(method, target, data, {"Content-Type": content_type})
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise self._refusal(response.status, response.read(65536), method, path)
+            yield response
+        except TimeoutError as error:
+            self.deadline.remaining()
+            raise Failure(
+                finding("api-slow", f"the API server did not answer {method} within {timeout:g} s")
+            ) from error
+        except (http.client.HTTPException, ConnectionError, ValueError) as error:
+            raise Failure(
+                finding("cluster-unreachable", f"the API server's answer broke off: {error!r:.200}")
+            ) from error
+        finally:
+            connection.close()
+
+    def _refusal(self, code: int, body: bytes, method: str, path: str) -> Exception:
+        text = body.decode(errors="replace")
+        try:
+            status = json.loads(text)
+            reason, message = str(status.get("reason", "")), str(status.get("message", ""))
+        except (ValueError, AttributeError):
+            reason, message = "", text
+        error = ApiError(code, reason, message)
+        where = f"context {self.context!r}"
+        if code == 401:
+            return Failure(finding("identity-refused", f"{where}: {error.message}"))
+        if code == 403 and "is forbidden: User" in error.message:
+            return Failure(finding("permission-missing", error.message))
+        if code in (502, 503, 504) and not reason:
+            said = error.message or "no connection"
+            return Failure(finding("cluster-unreachable", f"{where} does not answer: {said}"))
+        return error
+
+    # ---- objects
+
+    def get(self, kind: str, namespace: str | None, name: str) -> Object | None:
+        """One object, or None if there is none of that name."""
+        try:
+            return self.request("GET", path(kind, namespace, name))
+        except ApiError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    def list(self, kind: str, namespace: str | None = None, selector: str = "") -> list[Object]:
+        """All objects of a kind; the items carry no kind of their own, as the API sends them."""
+        query = {"labelSelector": selector} if selector else {}
+        items: list[Object] = self.request("GET", path(kind, namespace), query=query)["items"]
+        return items
+
+    def apply(self, manifest: Object) -> Object:
+        """Server-side apply under the one field manager; conflicts are taken over."""
+        meta = manifest["metadata"]
+        return self.request(
+            "PATCH",
+            path(manifest["kind"], meta.get("namespace"), meta["name"]),
+            query={"fieldManager": FIELD_MANAGER, "force": "true"},
+            body=manifest,
+            content_type="application/apply-patch+yaml",
+        )
+
+    def delete(self, kind: str, namespace: str | None, name: str) -> bool:
+        """Delete in the background. False if it was not there."""
+        try:
+            self.request(
+                "DELETE",
+                path(kind, namespace, name),
+                body={"propagationPolicy": "Background"},
+            )
+        except ApiError as error:
+            if error.code == 404:
+                return False
+            raise
+        return True
+
+    def watch(
+        self, kind: str, namespace: str, selector: str, deadline: Deadline
+    ) -> Iterator[Object]:
+        """Each event of a watch that starts with what is there now, until about the deadline."""
+        seconds = max(1, int(deadline.remaining()))
+        query = {"watch": "true", "labelSelector": selector, "timeoutSeconds": str(seconds)}
+        # The server ends a quiet watch itself; a little longer only catches one that does not.
+        with self._open("GET", path(kind, namespace), seconds + 5.0, query) as response:
+            while line := response.readline():
+                event: Object = json.loads(line)
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    raise ApiError(
+                        status.get("code", 500), status.get("reason", ""), status.get("message", "")
+                    )
+                yield event
+
+    # ---- streams into pods
+
+    def exec(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> Stream:
+        """Run a command in a container, its standard input and outputs on the stream."""
+        query = [("container", container), ("stdin", "1"), ("stdout", "1"), ("stderr", "1")]
+        query += [("command", word) for word in command]
+        return self._stream(f"{path('Pod', namespace, pod)}/exec", query, "v4.channel.k8s.io")
+
+    def forward(self, namespace: str, pod: str, port: int) -> Stream:
+        """A connection to a port of a pod, whatever address it listens on."""
+        query = [("ports", str(port))]
+        return self._stream(
+            f"{path('Pod', namespace, pod)}/portforward", query, "v4.channel.k8s.io"
+        )
+
+    def _stream(self, where: str, query: Sequence[tuple[str, str]], protocol: str) -> Stream:
+        import websocket
+
+        self._await_proxy()
+        timeout = min(REQUEST_SECONDS, self.deadline.remaining())
+        connection = websocket.WebSocket()
+        try:
+            connection.connect(  # type: ignore[no-untyped-call]
+                f"ws://localhost/{where}?{urlencode(query)}",
+                socket=_connect_unix(self._socket, timeout),
+                subprotocols=[protocol],
+                suppress_origin=True,
+            )
+        except websocket.WebSocketBadStatusException as error:
+            body = error.resp_body or b""
+            raise self._refusal(error.status_code, body, "GET", where) from error
+        except (OSError, websocket.WebSocketException) as error:
+            raise Failure(
+                finding("cluster-unreachable", f"a stream to a pod did not open: {error!r:.200}")
+            ) from error
+        return Stream(connection)
+
+
+class Stream:
+    """A WebSocket of the API's channel protocol: a message's first byte is its channel."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def send(self, channel: int, data: bytes) -> None:
+        """Raises OSError once the other side has closed."""
+        import websocket
+
+        try:
+            self._connection.send_binary(bytes((channel,)) + data)
+        except websocket.WebSocketException as error:
+            raise ConnectionError(str(error)) from error
+
+    def receive(self, timeout: float) -> tuple[int, bytes] | None:
+        """The next message that is not empty, or None at the end. Raises TimeoutError."""
+        import websocket
+
+        self._connection.settimeout(timeout)
+        while True:
+            try:
+                message = self._connection.recv()
+            except websocket.WebSocketTimeoutException as error:
+                raise TimeoutError from error
+            except (OSError, websocket.WebSocketException):
+                return None
+            if not message:
+                if not self._connection.connected:
+                    return None
+                continue
+            if isinstance(message, str):
+                message = message.encode()
+            if len(message) > 1:
+                return message[0], message[1:]
+
+    def wait_readable(self, timeout: float) -> bool:
+        return bool(select.select([self._connection.sock], [], [], timeout)[0])
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self._connection.shutdown()
+
+
+def path(kind: str, namespace: str | None, name: str | None = None) -> str:
+    """The API path of an object, or of all of a kind."""
+    group, plural = _RESOURCES[kind]
+    parts = [group]
+    if namespace is not None and kind not in _CLUSTER_SCOPED:
+        parts += ["namespaces", quote(namespace, safe="")]
+    parts.append(plural)
+    if name is not None:
+        parts.append(quote(name, safe=""))
+    return "/".join(parts)

@@ -1,0 +1,192 @@
+"""What all manifests share: labels, metadata, pod hardening, and their rendering as YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from learnflow_infra.settings import SCOPE, Settings
+
+Object = dict[str, Any]
+
+SCOPE_LABEL = "learnflow-app/scope"
+SCOPE_SELECTOR = f"{SCOPE_LABEL}={SCOPE}"
+# Marks what belongs to a service's data: `down` keeps it, `down --purge` removes it.
+DATA_LABEL = "learnflow-app/data"
+
+
+def labels(service: str) -> dict[str, str]:
+    """Kubernetes' recommended labels and the scope's.
+
+    https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
+    """
+    return {
+        "app.kubernetes.io/name": service,
+        "app.kubernetes.io/instance": "learnflow",
+        "app.kubernetes.io/part-of": "learnflow-app",
+        "app.kubernetes.io/managed-by": "learnflow-infra",
+        SCOPE_LABEL: SCOPE,
+    }
+
+
+def selector(service: str) -> dict[str, str]:
+    """What finds a service's pods: a part of `labels` that never changes."""
+    return {"app.kubernetes.io/name": service, SCOPE_LABEL: SCOPE}
+
+
+def selector_text(service: str) -> str:
+    return ",".join(f"{key}={value}" for key, value in selector(service).items())
+
+
+def metadata(settings: Settings, service: str, name: str, *, data: bool = False) -> Object:
+    marks = labels(service) | ({DATA_LABEL: "true"} if data else {})
+    return {"name": name, "namespace": settings.cluster.namespace, "labels": marks}
+
+
+def namespace(settings: Settings) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": settings.cluster.namespace, "labels": labels("learnflow")},
+    }
+
+
+def secret(
+    settings: Settings,
+    service: str,
+    name: str,
+    values: Mapping[str, str],
+    *,
+    kind: str = "Opaque",
+    data: bool = False,
+) -> Object:
+    import base64
+
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata(settings, service, name, data=data),
+        "type": kind,
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
+    }
+
+
+def service(
+    settings: Settings,
+    name: str,
+    service_name: str,
+    ports: Mapping[str, int],
+    *,
+    headless: bool = False,
+) -> Object:
+    spec: Object = {
+        "selector": selector(service_name),
+        "ports": [
+            {"name": port_name, "port": port, "targetPort": port_name}
+            for port_name, port in ports.items()
+        ],
+    }
+    if headless:
+        # Members of a quorum must find each other before any of them is ready.
+        spec |= {"clusterIP": "None", "publishNotReadyAddresses": True}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(settings, service_name, name),
+        "spec": spec,
+    }
+
+
+def stateful_set(
+    settings: Settings,
+    name: str,
+    *,
+    governing_service: str,
+    replicas: int,
+    user: int,
+    container: Object,
+    volumes: list[Object],
+    volume_size: str,
+    storage_class: str,
+) -> Object:
+    """A hardened StatefulSet with one volume a pod, mounted by the container as `data`."""
+    claim: Object = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": volume_size}},
+    }
+    if storage_class:
+        claim["storageClassName"] = storage_class
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": metadata(settings, name, name),
+        "spec": {
+            "serviceName": governing_service,
+            "replicas": replicas,
+            "podManagementPolicy": "Parallel",
+            "selector": {"matchLabels": selector(name)},
+            "template": {
+                "metadata": {"labels": labels(name)},
+                "spec": {
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "securityContext": {
+                        "runAsNonRoot": True,
+                        "runAsUser": user,
+                        "runAsGroup": user,
+                        "fsGroup": user,
+                        "fsGroupChangePolicy": "OnRootMismatch",
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "containers": [
+                        container
+                        | {
+                            "name": name,
+                            "securityContext": {
+                                "allowPrivilegeEscalation": False,
+                                "readOnlyRootFilesystem": True,
+                                "capabilities": {"drop": ["ALL"]},
+                            },
+                        }
+                    ],
+                    "volumes": volumes,
+                },
+            },
+            "volumeClaimTemplates": [
+                {
+                    "metadata": {"name": "data", "labels": labels(name) | {DATA_LABEL: "true"}},
+                    "spec": claim,
+                }
+            ],
+        },
+    }
+
+
+def startup(ready_test: str) -> Object:
+    """Probes by a shell test. The startup probe itself waits for the test to hold.
+
+    A probe's shortest period is one second; one that blocks reports the start within
+    milliseconds, and the kubelet then runs the readiness probe at once.
+    """
+    shell = ["bash", "-c"]
+    return {
+        "startupProbe": {
+            "exec": {"command": [*shell, f"until {ready_test}; do sleep 0.05; done"]},
+            "timeoutSeconds": 20,
+            "periodSeconds": 1,
+            "failureThreshold": 15,
+        },
+        "readinessProbe": {
+            "exec": {"command": [*shell, ready_test]},
+            "timeoutSeconds": 3,
+            "periodSeconds": 5,
+            "failureThreshold": 2,
+        },
+    }
+
+
+def to_yaml(objects: Iterable[Object]) -> str:
+    """The objects as one YAML stream that `kubectl apply` takes."""
+    import yaml
+
+    return yaml.safe_dump_all(objects, sort_keys=False, default_flow_style=False, width=100)

@@ -1,0 +1,127 @@
+"""The proof of one service: its pods, its volumes, and a round trip of data by both routes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from learnflow_infra import apply, diagnosis, manifests
+from learnflow_infra.deadline import Deadline
+from learnflow_infra.failures import Failure, Finding, finding
+from learnflow_infra.kube import Kube, Object
+from learnflow_infra.services import Access, Service
+from learnflow_infra.settings import Settings
+from learnflow_infra.tunnel import FromHost, InCluster, Route
+
+ROUND_TRIP_SECONDS = 20.0
+
+
+@dataclass
+class Verdict:
+    """What is known of one service at the end."""
+
+    name: str
+    ready: int = 0
+    total: int = 0
+    seconds: float = 0.0
+    endpoint: str = ""
+    image: str = ""
+    findings: Sequence[Finding] = ()
+    changed: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+
+def prove(
+    kube: Kube,
+    settings: Settings,
+    service: Service,
+    deadline: Deadline,
+    *,
+    connection: Mapping[str, str] | None = None,
+    reconcile: bool = False,
+) -> Verdict:
+    """Prove a service, or say in the verdict's findings why it is not proved.
+
+    With `reconcile`, what the settings declare inside the service is made so beside the proof.
+    Failures of the API itself (unreachable, refused) are raised, not judged.
+    """
+    started = time.monotonic()
+    verdict = Verdict(service.name)
+    try:
+        _prove(kube, settings, service, deadline, verdict, connection, reconcile)
+    except Failure as failure:
+        verdict.findings = failure.findings
+    verdict.seconds = time.monotonic() - started
+    return verdict
+
+
+def _prove(
+    kube: Kube,
+    settings: Settings,
+    service: Service,
+    deadline: Deadline,
+    verdict: Verdict,
+    connection: Mapping[str, str] | None,
+    reconcile: bool,
+) -> None:
+    namespace = settings.cluster.namespace
+    selector = manifests.selector_text(service.name)
+    pods = kube.list("Pod", namespace, selector)
+    state = diagnosis.state(service.name, kube.get("StatefulSet", namespace, service.name), pods)
+    verdict.ready, verdict.total = state.ready, state.total
+    verdict.image = _image(pods)
+    if not state.done:
+        ready = f"{state.ready} of {state.total} pods are Running and Ready"
+        raise Failure(
+            *(state.findings or (finding("pods-not-ready", ready, service=service.name),))
+        )
+    _check_volumes(kube.list("PersistentVolumeClaim", namespace, selector), service, state.total)
+    if connection is None:
+        connection = _connection(kube, settings, service)
+    verdict.endpoint = f"{connection['host']}:{connection['port']}"
+
+    step = deadline.within(ROUND_TRIP_SECONDS)
+    access = Access(kube, settings, connection, step)
+    pod = service.pods(settings)[0]
+    routes: list[Route] = [
+        InCluster(kube, namespace, pod, service.name),
+        FromHost(kube, namespace, service.host_ports(settings)),
+    ]
+    with ThreadPoolExecutor(3) as pool:
+        # A role or a database must be there before anyone can log in.
+        if reconcile:
+            verdict.changed = service.reconcile(access, routes[0])
+        for attempt in [pool.submit(service.prove, access, route) for route in routes]:
+            attempt.result()
+
+
+def _check_volumes(claims: Sequence[Object], service: Service, expected: int) -> None:
+    unbound = [
+        each["metadata"]["name"]
+        for each in claims
+        if each.get("status", {}).get("phase") != "Bound"
+    ]
+    if unbound or len(claims) < expected:
+        said = f"not bound: {', '.join(unbound)}" if unbound else f"{len(claims)} of {expected}"
+        raise Failure(finding("volume-unbound", f"volumes {said}"[:300], service=service.name))
+
+
+def _connection(kube: Kube, settings: Settings, service: Service) -> dict[str, str]:
+    name = f"{service.name}-connection"
+    secret = kube.get("Secret", settings.cluster.namespace, name)
+    if secret is None:
+        message = f"the connection Secret {name} is not there"
+        raise Failure(finding("connection-missing", message, service=service.name))
+    return apply.decoded(secret)
+
+
+def _image(pods: Sequence[Object]) -> str:
+    for pod in pods:
+        for container in pod.get("status", {}).get("containerStatuses") or ():
+            return str(container.get("imageID", ""))
+    return ""

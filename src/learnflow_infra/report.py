@@ -1,0 +1,172 @@
+"""The one place that prints: the result on standard output, the progress on standard error.
+
+Everything is bounded here, and what came from a cluster is stripped of control characters.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+from learnflow_infra.failures import CAUSES, Exit, Finding
+from learnflow_infra.prove import Verdict
+
+SCHEMA = "learnflow-infra/report/v1"
+_MOST_FINDINGS = 5
+_MOST_BYTES = 2000
+
+
+@dataclass
+class Report:
+    """What a command ends with."""
+
+    command: str
+    services: Sequence[Verdict] = ()
+    findings: Sequence[Finding] = ()
+    cluster: Mapping[str, str] = field(default_factory=dict)
+    changed: Sequence[str] | None = None
+    """What was written, where the command writes; None where it does not."""
+    lines: Sequence[str] = ()
+    """The text of a command that has more to say than verdicts."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """The same for JSON."""
+    seconds: float = 0.0
+
+    @property
+    def all_findings(self) -> list[Finding]:
+        found = [*self.findings, *(each for one in self.services for each in one.findings)]
+        return list(dict.fromkeys(found))[:_MOST_FINDINGS]
+
+    @property
+    def exit_code(self) -> Exit:
+        found = self.all_findings
+        return CAUSES[found[0].code].exit if found else Exit.DONE
+
+
+def clean(text: str) -> str:
+    """Text from outside as one printable line."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def to_json(report: Report) -> str:
+    """The report as one JSON object; its schema is docs/report.schema.json."""
+    body: dict[str, Any] = {
+        "schema": SCHEMA,
+        "command": report.command,
+        "ok": report.exit_code is Exit.DONE,
+        "exit_code": int(report.exit_code),
+        "seconds": round(report.seconds, 2),
+        "services": [
+            {
+                "name": each.name,
+                "ok": each.ok,
+                "pods": {"ready": each.ready, "total": each.total},
+                "seconds": round(each.seconds, 2),
+                "endpoint": each.endpoint,
+            }
+            for each in report.services
+        ],
+        "findings": [
+            {
+                "code": each.code,
+                "service": each.service,
+                "message": clean(each.message),
+                "remedy": clean(each.remedy),
+            }
+            for each in report.all_findings
+        ],
+    }
+    if report.cluster:
+        body["cluster"] = dict(report.cluster)
+    if report.changed is not None:
+        body["changed"] = list(report.changed)
+    body |= report.details
+    return json.dumps(body, separators=(",", ":"))
+
+
+def to_text(report: Report, color: bool) -> str:
+    """The report for a person."""
+    lines = list(report.lines)
+    for each in report.services:
+        mark = _paint("ok  ", "32", color) if each.ok else _paint("FAIL", "31", color)
+        row = f"{each.name:<9} {mark} {each.ready}/{each.total} pods  {each.seconds:.1f} s"
+        lines.append(f"{row}  {each.endpoint}".rstrip())
+    if report.services and not report.all_findings:
+        lines.append("proved: pods, volumes, round trips in the cluster and from the host")
+    for cause in report.all_findings:
+        where = f"{cause.service}: " if cause.service else ""
+        lines.append(f"{_paint(cause.code, '31', color)}  {where}{clean(cause.message)}")
+        lines.append(f"  -> {clean(cause.remedy)}")
+    if report.changed is not None:
+        lines.append(_changes(report.changed))
+    return _bounded("\n".join(lines)) if report.services or report.findings else "\n".join(lines)
+
+
+def _changes(changed: Sequence[str]) -> str:
+    if not changed:
+        return "nothing to change"
+    shown = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
+    return f"changed: {shown}"
+
+
+def _bounded(text: str) -> str:
+    data = text.encode()
+    if len(data) <= _MOST_BYTES:
+        return text
+    return data[: _MOST_BYTES - 4].decode(errors="ignore") + "…"
+
+
+def _paint(text: str, code: str, color: bool) -> str:
+    return f"\033[{code}m{text}\033[0m" if color else text
+
+
+def wants_color(stream: TextIO) -> bool:
+    """Colour only on a terminal, and not under NO_COLOR (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def emit(report: Report, *, as_json: bool) -> None:
+    """Print a report to standard output."""
+    text = to_json(report) if as_json else to_text(report, wants_color(sys.stdout))
+    if text:
+        print(text, flush=True)
+
+
+class Progress:
+    """Progress on standard error: one line, rewritten, on a terminal; a line a step off it."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr
+        self._live = self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._started = time.monotonic()
+        self._open = False
+
+    def say(self, text: str) -> None:
+        """One step, in a few words."""
+        line = f"[{time.monotonic() - self._started:5.1f} s] {clean(text)}"
+        if self._live:
+            width = max(20, _columns()) - 1
+            self._stream.write(f"\r\033[K{line[:width]}")
+            self._open = True
+        else:
+            self._stream.write(line[:300] + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Leave a clean line behind."""
+        if self._open:
+            self._stream.write("\r\033[K")
+            self._stream.flush()
+            self._open = False
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:
+        return 80

@@ -1,0 +1,196 @@
+"""`infra.toml` to typed, checked settings.
+
+Each field's default is the setting's default; its metadata holds the rule that a value must keep.
+Raises Failure(settings-invalid) that names the file, the setting, what is wrong and what is right.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from learnflow_infra.failures import Failure, finding
+
+SCOPE = "phase-2-infrastructure"
+_PLACE = Path("learnflow-app") / SCOPE / "infra.toml"
+
+_DNS_LABEL = (r"[a-z]([-a-z0-9]{0,51}[a-z0-9])?", "a DNS label such as learnflow")
+_QUANTITY = (r"[1-9][0-9]*(Mi|Gi)", "a size such as 512Mi or 2Gi")
+_CPU = (r"[1-9][0-9]*m?", "CPUs such as 250m or 1")
+_IMAGE = (
+    r"[a-z0-9][a-z0-9._/:-]*[:@][A-Za-z0-9._:-]+",
+    "an image with its tag or digest, such as postgres:17.6",
+)
+_STORAGE_CLASS = (r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?", "a StorageClass, or empty for the default")
+_TOPIC = (r"[A-Za-z0-9._-]{1,249}", "a Kafka topic name: letters, digits, . _ -")
+_IDENTIFIER = (r"[a-z_][a-z0-9_]{0,62}", "lower-case letters, digits and _, at most 63")
+_CONTEXT = (r"[^\x00-\x1f]{0,253}", "a context of your kubeconfig, or empty")
+
+
+def _text(default: str, rule: tuple[str, str]) -> Any:
+    return field(default=default, metadata={"pattern": rule[0], "means": rule[1]})
+
+
+def _choice(default: Any, *values: Any) -> Any:
+    return field(default=default, metadata={"values": (default, *values)})
+
+
+def _number(default: int, least: int, most: int) -> Any:
+    return field(default=default, metadata={"least": least, "most": most})
+
+
+@dataclass(frozen=True)
+class Topic:
+    name: str = _text("", _TOPIC)
+    partitions: int = _number(3, 1, 1000)
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    provider: str = _choice("auto", "minikube", "local")
+    context: str = _text("", _CONTEXT)
+    namespace: str = _text("learnflow", _DNS_LABEL)
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    source: str = _choice("auto", "registry", "packages")
+
+
+@dataclass(frozen=True)
+class KafkaSettings:
+    image: str = _text("apache/kafka:4.3.0", _IMAGE)
+    brokers: int = _choice(1, 3)
+    cpu: str = _text("250m", _CPU)
+    memory: str = _text("768Mi", _QUANTITY)
+    volume: str = _text("2Gi", _QUANTITY)
+    storage_class: str = _text("", _STORAGE_CLASS)
+    host_port: int = _number(19092, 1024, 65533)
+    topics: tuple[Topic, ...] = (Topic("learnflow.events"),)
+
+
+@dataclass(frozen=True)
+class PostgresSettings:
+    image: str = _text("postgres:17.6", _IMAGE)
+    cpu: str = _text("250m", _CPU)
+    memory: str = _text("256Mi", _QUANTITY)
+    volume: str = _text("2Gi", _QUANTITY)
+    storage_class: str = _text("", _STORAGE_CLASS)
+    host_port: int = _number(15432, 1024, 65535)
+    database: str = _text("learnflow", _IDENTIFIER)
+    user: str = _text("learnflow", _IDENTIFIER)
+
+
+@dataclass(frozen=True)
+class Settings:
+    cluster: ClusterSettings = ClusterSettings()
+    images: ImageSettings = ImageSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    postgres: PostgresSettings = PostgresSettings()
+
+
+def load(given: str | None) -> Settings:
+    """The settings of a file: the one given, else the scope's nearest above the working folder.
+
+    Without either, the defaults.
+    """
+    if given is None:
+        places = (folder / _PLACE for folder in (Path.cwd(), *Path.cwd().parents))
+        file = next((place for place in places if place.is_file()), None)
+        if file is None:
+            return Settings()
+    else:
+        file = Path(given)
+    try:
+        with file.open("rb") as stream:
+            table = tomllib.load(stream)
+    except OSError as error:
+        raise _invalid(file, f"cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _invalid(file, f"is no TOML: {error}") from error
+    try:
+        return parse(table)
+    except ValueError as error:
+        raise _invalid(file, str(error)) from error
+
+
+def override(settings: Settings, *, provider: str | None, context: str | None) -> Settings:
+    """The settings with the cluster that the command line names, if it names one."""
+    if context:
+        cluster = dataclasses.replace(settings.cluster, context=context)
+    elif provider:
+        cluster = dataclasses.replace(settings.cluster, provider=provider, context="")
+    else:
+        return settings
+    return dataclasses.replace(settings, cluster=cluster)
+
+
+def parse(table: dict[str, Any]) -> Settings:
+    """Settings from a TOML table. Raises ValueError that says which setting and why."""
+    settings: Settings = _record(Settings, table, "")
+    names = [topic.name for topic in settings.kafka.topics]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"kafka.topics: {name!r} is named twice")
+        if name in (".", "..") or name.startswith("__"):
+            raise ValueError(f"kafka.topics: {name!r} is a name that Kafka keeps for itself")
+    first = settings.kafka.host_port
+    if settings.postgres.host_port in range(first, first + settings.kafka.brokers):
+        raise ValueError("postgres.host_port: is one of Kafka's host ports")
+    if settings.postgres.user == "postgres" or settings.postgres.user.startswith("pg_"):
+        raise ValueError("postgres.user: must not be PostgreSQL's own superuser or a pg_ role")
+    if settings.postgres.database in ("postgres", "template0", "template1"):
+        raise ValueError("postgres.database: must not be one of PostgreSQL's own")
+    return settings
+
+
+def _record(kind: type, table: object, where: str) -> Any:
+    if not isinstance(table, dict):
+        raise ValueError(f"{where.rstrip('.')}: must be a table")
+    fields = {each.name: each for each in dataclasses.fields(kind)}
+    for key in table:
+        if key not in fields:
+            close = difflib.get_close_matches(key, fields, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(fields)}"
+            raise ValueError(f"{where}{key}: no such setting; {hint}")
+    values = {key: _value(fields[key], value, f"{where}{key}") for key, value in table.items()}
+    if kind is Topic and "name" not in values:
+        raise ValueError(f"{where}name: is missing")
+    return kind(**values)
+
+
+def _value(rule: dataclasses.Field[Any], value: object, where: str) -> Any:
+    default = rule.default
+    if dataclasses.is_dataclass(default):
+        return _record(type(default), value, where + ".")
+    if isinstance(default, tuple):
+        if not isinstance(value, list):
+            raise ValueError(f"{where}: must be an array of tables")
+        return tuple(_record(Topic, each, f"{where}[{n}].") for n, each in enumerate(value))
+    if type(value) is not type(default):
+        kind = "a whole number" if isinstance(default, int) else "a string"
+        raise ValueError(f"{where}: must be {kind}, not {value!r:.60}")
+    meta = rule.metadata
+    if "values" in meta and value not in meta["values"]:
+        allowed = " or ".join(str(each) for each in meta["values"])
+        raise ValueError(f"{where}: must be {allowed}, not {value!r:.60}")
+    if "pattern" in meta and not re.fullmatch(meta["pattern"], str(value)):
+        raise ValueError(f"{where}: must be {meta['means']}, not {value!r:.60}")
+    if "least" in meta and not meta["least"] <= int(str(value)) <= meta["most"]:
+        raise ValueError(f"{where}: must be {meta['least']} to {meta['most']}, not {value!r:.60}")
+    return value
+
+
+def _invalid(file: Path, reason: str) -> Failure:
+    return Failure(finding("settings-invalid", f"{file}: {reason}"))
+
+
+def mebibytes(quantity: str) -> int:
+    """A checked size such as `2Gi` in MiB."""
+    number, unit = int(quantity[:-2]), quantity[-2:]
+    return number * (1024 if unit == "Gi" else 1)

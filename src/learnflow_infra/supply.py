@@ -1,0 +1,49 @@
+"""Images into the cluster: those already there, pulled, or built from packages and loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from learnflow_infra.cluster import Provider, Say, canonical
+from learnflow_infra.deadline import Deadline
+from learnflow_infra.failures import Failure, finding
+from learnflow_infra.process import CommandFailed
+
+
+def supply(
+    provider: Provider, references: Iterable[str], source: str, deadline: Deadline, say: Say
+) -> None:
+    """See that the node has every image.
+
+    `source` is `registry`, `packages`, or `auto`: packages where no registry can be reached.
+    A cluster that pulls for itself is left to do so. Raises Failure.
+    """
+    present = provider.images(deadline)
+    if present is None:
+        return
+    missing = [each for each in dict.fromkeys(references) if canonical(each) not in present]
+    if source != "packages":
+        missing = [each for each in missing if not _pulled(provider, each, source, deadline, say)]
+    if not missing:
+        return
+    from learnflow_infra import images
+
+    for reference in missing:
+        archive = images.archive(reference, deadline, say)
+        say(f"{reference}: loading the compatible image built from packages")
+        try:
+            provider.load(archive, deadline)
+        except CommandFailed as error:
+            raise Failure(finding("image-load-failed", f"{reference}: {error}")) from error
+
+
+def _pulled(provider: Provider, reference: str, source: str, deadline: Deadline, say: Say) -> bool:
+    say(f"{reference}: pulling")
+    try:
+        provider.pull(reference, deadline)
+    except (CommandFailed, Failure) as error:
+        if source == "registry":
+            raise Failure(finding("image-not-pulled", f"{reference}: {error}")) from error
+        say(f"{reference}: no registry gave it ({error})")
+        return False
+    return True
