@@ -28,6 +28,7 @@ class Verdict:
     seconds: float = 0.0
     endpoint: str = ""
     image: str = ""
+    """`official` or `compatible`; empty where no pod says."""
     findings: Sequence[Finding] = ()
     changed: list[str] = field(default_factory=list)
 
@@ -121,7 +122,10 @@ def _connection(kube: Kube, settings: Settings, service: Service) -> dict[str, s
 
 
 def _image(pods: Sequence[Object]) -> str:
+    """Where the pods' image came from: a pulled one has its registry's digest, a loaded one has
+    none."""
     for pod in pods:
         for container in pod.get("status", {}).get("containerStatuses") or ():
-            return str(container.get("imageID", ""))
+            if identity := str(container.get("imageID") or ""):
+                return "official" if "@" in identity else "compatible"
     return ""

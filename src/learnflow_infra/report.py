@@ -68,6 +68,7 @@ def to_json(report: Report) -> str:
                 "pods": {"ready": each.ready, "total": each.total},
                 "seconds": round(each.seconds, 2),
                 "endpoint": each.endpoint,
+                "image": each.image,
             }
             for each in report.services
         ],
@@ -95,7 +96,8 @@ def to_text(report: Report, color: bool) -> str:
     for each in report.services:
         mark = _paint("ok  ", "32", color) if each.ok else _paint("FAIL", "31", color)
         row = f"{each.name:<9} {mark} {each.ready}/{each.total} pods  {each.seconds:.1f} s"
-        lines.append(f"{row}  {each.endpoint}".rstrip())
+        image = f"  {each.image} image" if each.image else ""
+        lines.append(f"{row}  {each.endpoint}{image}".rstrip())
     if report.services and not report.all_findings:
         lines.append("proved: pods, volumes, round trips in the cluster and from the host")
     for cause in report.all_findings:

@@ -1,0 +1,37 @@
+"""Whether what will be added fits."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from learnflow_infra.room import free, quantity
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("250m", "0.25"), ("2", "2"), ("512Mi", str(512 * 2**20)), ("1G", str(10**9)), (3, "3")],
+)
+def test_quantities_are_read_as_kubernetes_writes_them(text: Any, number: str) -> None:
+    assert quantity(text) == Decimal(number)
+
+
+def pod(node: str, phase: str, memory: str) -> dict[str, Any]:
+    container = {"resources": {"requests": {"memory": memory}}}
+    return {"spec": {"nodeName": node, "containers": [container]}, "status": {"phase": phase}}
+
+
+def test_finished_pods_and_cordoned_nodes_do_not_count() -> None:
+    allocatable = {"cpu": "2", "memory": "1Gi"}
+    nodes = [
+        {"metadata": {"name": "a"}, "spec": {}, "status": {"allocatable": allocatable}},
+        {
+            "metadata": {"name": "b"},
+            "spec": {"unschedulable": True},
+            "status": {"allocatable": allocatable},
+        },
+    ]
+    pods = [pod("a", "Running", "256Mi"), pod("a", "Succeeded", "512Mi"), pod("b", "Running", "1")]
+    assert free(nodes, pods) == {"a": {"cpu": Decimal(2), "memory": Decimal(768 * 2**20)}}

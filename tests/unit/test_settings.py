@@ -1,0 +1,112 @@
+"""What a person's infra.toml may hold, and what is said when it holds something else."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learnflow_infra import paths, settings
+from learnflow_infra.failures import Exit, Failure
+
+FILE = Path("learnflow-app/phase-2-infrastructure/infra.toml")
+
+
+def test_the_file_of_the_scope_states_every_setting_with_its_default() -> None:
+    text = (paths.shipped("learnflow-app").parent / FILE).read_text()
+    table = tomllib.loads(text)
+    assert settings.parse(table) == settings.Settings()
+    stated = {f"{section}.{key}" for section, values in table.items() for key in values}
+    fields = {
+        f"{section}.{key}"
+        for section, values in vars(settings.Settings()).items()
+        for key in vars(values)
+    }
+    assert stated == fields
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("[kafka]\nbroker = 1", "kafka.broker: no such setting; did you mean brokers?"),
+        ("[kafka]\nbrokers = 2", "kafka.brokers: must be 1 or 3, not 2"),
+        ("[kafka]\nbrokers = true", "kafka.brokers: must be a whole number, not True"),
+        ("[kafka]\nmemory = '1GB'", "kafka.memory: must be a size such as 512Mi or 2Gi"),
+        ("[kafka]\nhost_port = 80", "kafka.host_port: must be 1024 to 65533"),
+        ("[kafka]\ntopics = [{name = 'a b'}]", "kafka.topics[0].name: must be a Kafka topic name"),
+        ("[kafka]\ntopics = [{partitions = 1}]", "kafka.topics[0].name: is missing"),
+        ("[kafka]\ntopics = [{name='a'},{name='a'}]", "'a' is named twice"),
+        ("[kafka]\ntopics = [{name='__x'}]", "a name that Kafka keeps for itself"),
+        ("[postgres]\nuser = 'postgres'", "postgres.user: must not be PostgreSQL's own superuser"),
+        ('[postgres]\nuser = "a\';drop"', "postgres.user: must be lower-case letters"),
+        ("[postgres]\ndatabase = 'template1'", "postgres.database: must not be"),
+        ("[postgres]\nhost_port = 19092", "postgres.host_port: is one of Kafka's host ports"),
+        ("[cluster]\nprovider = 'kind'", "cluster.provider: must be auto or minikube or local"),
+        ("[cluster]\nnamespace = 'Learn_Flow'", "cluster.namespace: must be a DNS label"),
+        ("[redis]\n", "redis: no such setting; there are cluster, images, kafka, postgres"),
+        ("kafka = 3", "kafka: must be a table"),
+        ("[kafka\n", "is no TOML"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_would_be_right(
+    tmp_path: Path, toml: str, said: str
+) -> None:
+    file = tmp_path / "infra.toml"
+    file.write_text(toml)
+    with pytest.raises(Failure) as raised:
+        settings.load(str(file))
+    found = raised.value.findings[0]
+    assert found.code == "settings-invalid"
+    assert raised.value.exit_code is Exit.USAGE
+    assert str(file) in found.message
+    assert said in found.message
+
+
+def test_a_settings_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=r"missing\.toml.*No such file"):
+        settings.load(str(tmp_path / "missing.toml"))
+
+
+def test_the_nearest_file_above_the_working_folder_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / FILE
+    file.parent.mkdir(parents=True)
+    file.write_text("[kafka]\nbrokers = 3\n")
+    below = tmp_path / "some" / "folder"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    assert settings.load(None).kafka.brokers == 3
+
+
+def test_the_command_line_names_the_cluster_over_the_settings() -> None:
+    given_ = settings.parse({"cluster": {"context": "team"}})
+    assert settings.override(given_, provider=None, context=None).cluster.context == "team"
+    assert settings.override(given_, provider="local", context=None).cluster.context == ""
+    assert settings.override(given_, provider=None, context="mine").cluster.context == "mine"
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["cluster", "images", "kafka", "postgres", "x"]),
+        st.dictionaries(
+            st.sampled_from(["image", "brokers", "topics", "user", "namespace", "y"]), values
+        )
+        | values,
+    )
+)
+def test_any_table_gives_settings_or_a_sentence(table: dict[str, object]) -> None:
+    try:
+        settings.parse(table)
+    except ValueError as error:
+        assert ":" in str(error)
