@@ -1,0 +1,32 @@
+# Runs in the image's own root while it is built: formats storage, starts a broker and serves clients, so that the
+# classes met on the way are archived (-XX:ArchiveClassesAtExit) for the very JVM and class path that will load them.
+set -o errexit -o nounset -o pipefail
+
+bin=/opt/kafka/bin
+export LOG_DIR=/tmp/logs KAFKA_HEAP_OPTS=-Xmx256m
+small=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1)
+
+mkdir /tmp/config
+env CLUSTER_ID="$("$bin/kafka-storage.sh" random-uuid)" \
+  KAFKA_JVM_PERFORMANCE_OPTS="${small[*]} -XX:ArchiveClassesAtExit=/opt/kafka/storage.jsa" \
+  "$bin/kafka-run-class.sh" kafka.docker.KafkaDockerWrapper setup --default-configs-dir /etc/kafka/docker \
+  --mounted-configs-dir /mnt/shared/config --final-configs-dir /tmp/config
+
+KAFKA_JVM_PERFORMANCE_OPTS="${small[*]} -XX:ArchiveClassesAtExit=/opt/kafka/kafka.jsa" \
+  "$bin/kafka-server-start.sh" /tmp/config/server.properties &
+server=$!
+until (: <>/dev/tcp/localhost/9092) 2>/dev/null; do
+  kill -0 "$server"
+  sleep 0.1
+done
+
+export KAFKA_JVM_PERFORMANCE_OPTS="${small[*]}"
+client=(--bootstrap-server localhost:9092 --topic rehearsal)
+"$bin/kafka-topics.sh" "${client[@]}" --create
+echo hello | "$bin/kafka-console-producer.sh" "${client[@]}"
+[[ $("$bin/kafka-console-consumer.sh" "${client[@]}" --from-beginning --max-messages 1 --timeout-ms 30000) == hello ]]
+"$bin/kafka-topics.sh" "${client[@]}" --delete
+
+kill -TERM "$server"
+wait "$server" || [[ $? -eq 143 ]]
+[[ -s /opt/kafka/storage.jsa && -s /opt/kafka/kafka.jsa ]]
