@@ -95,6 +95,24 @@ CAUSES = _table(
             "Read the named log, then `learnflow-infra cluster down` and `up` again.",
         ),
         Cause(
+            "local-cluster-address-taken",
+            Exit.NO_CLUSTER,
+            "Something else on this machine uses the local cluster's addresses or names.",
+            "Remove what is named, or use another cluster with --cluster minikube or --context.",
+        ),
+        Cause(
+            "local-cluster-context-taken",
+            Exit.NO_CLUSTER,
+            "The kubeconfig has another cluster under the local cluster's name.",
+            "Rename or remove it there, or set KUBECONFIG to another file.",
+        ),
+        Cause(
+            "kubeconfig-unusable",
+            Exit.NO_CLUSTER,
+            "The kubeconfig cannot be read or written.",
+            "Mend or move the named file, or set KUBECONFIG to another one.",
+        ),
+        Cause(
             "image-build-failed",
             Exit.UNHEALTHY,
             "A container image could be neither pulled nor built.",

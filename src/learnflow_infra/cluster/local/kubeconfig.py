@@ -1,0 +1,100 @@
+"""The cluster's context in the person's kubeconfig, put there and taken out with kubectl itself."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from learnflow_infra.cluster.local import layout
+from learnflow_infra.deadline import Deadline
+from learnflow_infra.failures import Failure, finding
+from learnflow_infra.process import CommandFailed, run
+
+_NAME = layout.NAME
+_NOTE = layout.STATE / "kubeconfig"  # which file has the context, and its state then
+
+
+def add(kubectl: tuple[str, ...], deadline: Deadline) -> None:
+    """Add the context; make it the current one only if there is none.
+
+    Raises Failure(local-cluster-context-taken, kubeconfig-unusable).
+    """
+    path = _persons()
+    if _NOTE.exists() and _NOTE.read_text() == _state(path):
+        return
+    config = _read(kubectl, path, deadline)
+    for cluster in config.get("clusters") or []:
+        if cluster["name"] == _NAME and cluster["cluster"].get("server") != layout.API_SERVER:
+            raise Failure(
+                finding(
+                    "local-cluster-context-taken",
+                    f"{path} has a cluster named {_NAME} that is another one",
+                )
+            )
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    embed = "--embed-certs=true"
+    _config(
+        *(kubectl, path, deadline, "set-cluster", _NAME, f"--server={layout.API_SERVER}"),
+        *(f"--certificate-authority={layout.PKI / 'ca.crt'}", embed),
+    )
+    _config(
+        *(kubectl, path, deadline, "set-credentials", _NAME),
+        f"--client-certificate={layout.PKI / 'admin.crt'}",
+        *(f"--client-key={layout.PKI / 'admin.key'}", embed),
+    )
+    _config(kubectl, path, deadline, "set-context", _NAME, f"--cluster={_NAME}", f"--user={_NAME}")
+    if not config.get("current-context"):
+        _config(kubectl, path, deadline, "use-context", _NAME)
+    _NOTE.write_text(_state(path))
+
+
+def remove(kubectl: tuple[str, ...], deadline: Deadline) -> None:
+    """Take out what `add` put in; a current context that points to it is unset."""
+    paths = {_persons(), *([Path(_NOTE.read_text().split("\n")[0])] if _NOTE.exists() else [])}
+    for path in paths:
+        if not path.exists():
+            continue
+        config = _read(kubectl, path, deadline)
+        servers = {each["name"]: each["cluster"].get("server") for each in config["clusters"] or []}
+        if servers.get(_NAME) != layout.API_SERVER:
+            continue
+        if config.get("current-context") == _NAME:
+            _config(kubectl, path, deadline, "unset", "current-context")
+        for kind in ("context", "user", "cluster"):
+            _config(kubectl, path, deadline, f"delete-{kind}", _NAME)
+
+
+def _persons() -> Path:
+    named = [each for each in os.environ.get("KUBECONFIG", "").split(os.pathsep) if each]
+    return Path(named[0]) if named else Path.home() / ".kube" / "config"
+
+
+def _state(path: Path) -> str:
+    """Changes whenever somebody writes the file or the cluster's certificates are new."""
+    try:
+        seen = path.stat()
+    except FileNotFoundError:
+        return ""
+    made = (layout.PKI / "complete").stat().st_mtime_ns
+    return f"{path.absolute()}\n{seen.st_ino} {seen.st_size} {seen.st_mtime_ns} {made}"
+
+
+def _read(kubectl: tuple[str, ...], path: Path, deadline: Deadline) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    shown = _config(kubectl, path, deadline, "view", "--output=json")
+    config: dict[str, Any] = json.loads(shown)
+    return config
+
+
+def _config(kubectl: tuple[str, ...], path: Path, deadline: Deadline, *arguments: str) -> str:
+    try:
+        return run(
+            [*kubectl, "config", f"--kubeconfig={path}", *arguments], deadline=deadline
+        ).stdout
+    except CommandFailed as error:
+        raise Failure(
+            finding("kubeconfig-unusable", f"{path} cannot be used: {error.reason}")
+        ) from error
