@@ -32,8 +32,9 @@ class Api:
     def answers(self, url: str) -> bool:
         """Whether a health URL of the node answers that all is well."""
         connection = self._connect(url)
+        parts = urlsplit(url)
         try:
-            connection.request("GET", urlsplit(url).path)
+            connection.request("GET", f"{parts.path}?{parts.query}")
             return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False

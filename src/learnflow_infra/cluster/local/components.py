@@ -90,6 +90,8 @@ def _as(user: str) -> tuple[str, ...]:
 _ETCD = (
     *("etcd", f"--name={layout.NAME}", f"--data-dir={layout.STATE}/etcd"),
     *("--listen-client-urls=https://127.0.0.1:2379", "--log-level=warn"),
+    # It elects itself: there is nobody to wait for.
+    *("--heartbeat-interval=10", "--election-timeout=100"),
     "--advertise-client-urls=https://127.0.0.1:2379",
     "--listen-peer-urls=http://127.0.0.1:2380",
     "--initial-advertise-peer-urls=http://127.0.0.1:2380",
@@ -134,6 +136,7 @@ _API_SERVER = (
 _CONTROLLER_MANAGER = (
     *("kube-controller-manager", *_as("controller-manager")),
     "--use-service-account-credentials=true",
+    *("--kube-api-qps=500", "--kube-api-burst=1000"),  # it starts by some 80 requests
     f"--service-account-private-key-file={_PKI}/service-accounts.key",
     f"--root-ca-file={_PKI}/ca.crt",
     f"--cluster-signing-cert-file={_PKI}/ca.crt",

@@ -16,13 +16,13 @@ _NODE = f"/api/v1/nodes/{layout.NAME}"
 _UNWELL_TAINTS = {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
 
 
-def mark(api: Api) -> None:
-    """Mark the node, if it ever was, and its pods as not known to be ready."""
+def mark(api: Api) -> bool:
+    """Mark the node and its pods as not known to be ready. False if the cluster is a new one."""
     try:
         api.get(_NODE)
     except ApiRefused as error:
         if error.status == 404:
-            return
+            return False
         raise
     api.patch(f"{_NODE}/status", {"status": {"conditions": [_condition("Ready", "Unknown")]}})
     pods = api.get(f"/api/v1/pods?fieldSelector=spec.nodeName={layout.NAME}")
@@ -31,6 +31,7 @@ def mark(api: Api) -> None:
             meta = pod["metadata"]
             path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/status"
             api.patch(path, {"status": _not_ready(pod["status"])})
+    return True
 
 
 def node_is_ready(api: Api) -> bool:
