@@ -14,16 +14,17 @@ from learnflow_infra.process import run
 
 NODE_LINK = "eth0"
 
-# What no kube-proxy rule has caught goes nowhere, and says so at once: a connection that is
-# tried too early fails and is tried anew, instead of being remembered as one that leads nowhere.
+# What no kube-proxy rule has turned to an endpoint says at once that it leads nowhere: so does a
+# connection that is tried too early, instead of being remembered as one without an answer. It
+# comes before kube-proxy's own rules, which drop such packets.
 _FENCE = f"""\
 table ip {layout.NAME} {{
   chain forward {{
-    type filter hook forward priority 0
+    type filter hook forward priority -1
     ip daddr {layout.SERVICES} reject with icmp type host-unreachable
   }}
   chain output {{
-    type filter hook output priority 0
+    type filter hook output priority -1
     ip daddr {layout.SERVICES} reject with icmp type host-unreachable
   }}
 }}
@@ -83,8 +84,9 @@ def _network(deadline: Deadline) -> None:
 link set lo up
 address add {layout.NODE_ADDRESS}/{layout.LINK_PREFIX} dev {NODE_LINK}
 link set {NODE_LINK} up
-route add {layout.SERVICES} via {layout.HOST_ADDRESS} src {layout.NODE_ADDRESS}
+route add {layout.SERVICES} dev lo src {layout.NODE_ADDRESS}
 """
+    # The route to the Services only lets the node's own packets be made; none is sent by it.
     run(["ip", "-batch", "-"], stdin=commands, deadline=deadline)
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     run(["nft", "-f", "-"], stdin=_FENCE, deadline=deadline)
