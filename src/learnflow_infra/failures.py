@@ -95,6 +95,12 @@ CAUSES = _table(
             "Read the named log, then `learnflow-infra cluster down` and `up` again.",
         ),
         Cause(
+            "local-cluster-stop-failed",
+            Exit.NO_CLUSTER,
+            "The local cluster could not be stopped or removed.",
+            "Repeat the command; it goes on from where it stopped.",
+        ),
+        Cause(
             "local-cluster-address-taken",
             Exit.NO_CLUSTER,
             "Something else on this machine uses the local cluster's addresses or names.",

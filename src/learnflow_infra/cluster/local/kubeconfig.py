@@ -52,6 +52,8 @@ def add(kubectl: tuple[str, ...], deadline: Deadline) -> None:
 
 def remove(kubectl: tuple[str, ...], deadline: Deadline) -> None:
     """Take out what `add` put in; a current context that points to it is unset."""
+    if not Path(kubectl[0]).exists():
+        return
     paths = {_persons(), *([Path(_NOTE.read_text().split("\n")[0])] if _NOTE.exists() else [])}
     for path in paths:
         if not path.exists():

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import platform
+import re
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -28,28 +31,34 @@ from learnflow_infra.failures import Failure, finding
 
 _POLL_SECONDS = 0.02
 _ORDERLY_SECONDS = 90.0  # for pods and components to end by themselves
+_ASIDE_SECONDS = 3.0  # for that when something else is to be told
+_LEAST_KERNEL = (5, 13)  # kube-proxy's nftables mode asks for it
 
 
 class LocalCluster:
     """A real Kubernetes of one node in namespaces of its own."""
 
-    name = layout.NAME
+    context = layout.NAME
 
     def obstacle(self) -> str | None:
         """Why it cannot run on this machine; None if it can."""
-        if sys.platform != "linux":
-            return "it needs Linux"
-        if os.geteuid() != 0:
-            return "it needs root"
+        if reason := _foreign_ground():
+            return reason
+        if lock.node_lives():
+            return None
         absent = [each for each in ("unshare", "mount", "ip") if shutil.which(each) is None]
         if absent:
             return f"there is no `{absent[0]}` on PATH"
+        release = tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
+        if release < _LEAST_KERNEL:
+            return f"it needs Linux {'.'.join(map(str, _LEAST_KERNEL))} or newer"
         for covered in ("/run", "/var"):  # the node has these two of its own
             if build.folder().is_relative_to(covered):
                 return f"its programs cannot lie in {covered}: set XDG_CACHE_HOME to another folder"
         return build.obstacle()
 
-    def state(self) -> Literal["absent", "stopped", "running"]:
+    def state(self, deadline: Deadline) -> Literal["absent", "stopped", "running"]:
+        """Whether the node lives; starting and ending count as running."""
         if lock.node_lives():
             return "running"
         return "stopped" if (layout.PKI / "complete").exists() else "absent"
@@ -61,79 +70,114 @@ class LocalCluster:
         """
         if reason := self.obstacle():
             raise Failure(finding("local-cluster-unavailable", f"no local cluster here: {reason}"))
-        with lock.exclusive(deadline):
-            if not (lock.node_lives() and layout.READY.exists()):
+        with _told_as("local-cluster-start-failed"):
+            with lock.exclusive(deadline):
                 self._start(deadline, say)
-            kubeconfig.add(self.kubectl, deadline)
-        dns.await_answer(deadline)
+                kubeconfig.add(self.kubectl, deadline)
+            dns.await_answer(deadline)
 
     def down(self, deadline: Deadline, say: Callable[[str], None], *, purge: bool = False) -> None:
         """End the pods, then the node. With `purge`, remove all that there ever was of it.
 
         Works from any state that a start or stop was interrupted in. Raises Failure.
         """
-        with lock.exclusive(deadline):
-            self._stop(deadline, say)
+        if reason := _foreign_ground():
+            raise Failure(finding("local-cluster-unavailable", f"no local cluster here: {reason}"))
+        with _told_as("local-cluster-stop-failed"), lock.exclusive(deadline):
+            if lock.node_lives():
+                say("stopping the local cluster")
+                _end(deadline)
             cgroups.remove(deadline)
             if purge:
                 say("removing the local cluster with its data")
                 network.clear(deadline)
-                if layout.STATE.exists() and build.binary().exists():
-                    kubeconfig.remove(self.kubectl, deadline)
+                kubeconfig.remove(self.kubectl, deadline)
                 for folder in (layout.STATE, build.folder(), layout.RUN):
-                    shutil.rmtree(folder, ignore_errors=not folder.exists())
+                    if folder.exists():
+                        shutil.rmtree(folder)
 
     @property
     def kubectl(self) -> tuple[str, ...]:
+        """The argv prefix of the kubectl of the cluster's own version."""
         return (str(build.binary()), "kubectl")
 
     def images(self, deadline: Deadline) -> set[str]:
-        return images.listed(self._environment(deadline), deadline)
+        """The references of the images on the node, in full."""
+        return images.listed(_environment(deadline), deadline)
 
     def load(self, archive: Path, deadline: Deadline) -> None:
-        images.load(archive, self._environment(deadline), deadline)
+        """Bring an archive as `docker save` makes it to the node. Raises CommandFailed."""
+        images.load(archive, _environment(deadline), deadline)
 
     def pull(self, reference: str, deadline: Deadline) -> None:
-        images.pull(reference, self._environment(deadline), deadline)
-
-    def _environment(self, deadline: Deadline) -> dict[str, str]:
-        return build.programs(deadline, lambda _: None).environment
+        """Fetch an image from its registry, with the host's network. Raises CommandFailed."""
+        images.pull(reference, _environment(deadline), deadline)
 
     def _start(self, deadline: Deadline, say: Callable[[str], None]) -> None:
+        if _settled(deadline) == "ready":
+            return
         programs = build.programs(deadline, say)
-        if not lock.node_lives():
-            say("starting the local cluster")
-            cgroups.remove(deadline)
-            network.claim(deadline)
-            layout.STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
-            layout.LOGS.mkdir(mode=0o700, exist_ok=True)
-            layout.READY.unlink(missing_ok=True)
-            pki.ensure()
-            _launch(programs, cgroups.create(), deadline)
+        say("starting the local cluster")
+        cgroups.remove(deadline)
+        network.claim(deadline)
+        for folder in (layout.STATE, layout.LOGS):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        layout.READY.unlink(missing_ok=True)
+        pki.ensure()
         try:
-            while not layout.READY.exists():
-                if not lock.node_lives():
-                    raise Failure(finding("local-cluster-start-failed", _last_words()))
-                deadline.remaining()
-                time.sleep(_POLL_SECONDS)
+            _launch(programs, cgroups.create(), deadline)
+            if _settled(deadline) == "ended":
+                raise Failure(finding("local-cluster-start-failed", _last_words()))
         except BaseException:
-            say("ending the local cluster, which did not come up")
-            self._stop(Deadline(_ORDERLY_SECONDS), lambda _: None)
+            # It ends by itself once it has been asked to; the next command waits for that.
+            with contextlib.suppress(Failure):
+                _end(Deadline(_ASIDE_SECONDS))
             raise
 
-    def _stop(self, deadline: Deadline, say: Callable[[str], None]) -> None:
-        """Ask the node to end, and end it when it does not."""
-        if not lock.node_lives():
-            return
-        say("stopping the local cluster")
+
+def _settled(deadline: Deadline) -> Literal["ready", "ended"]:
+    """What became of a node that may be starting or ending."""
+    while lock.node_lives():
+        if layout.READY.exists():
+            return "ready"
+        deadline.remaining()
+        time.sleep(_POLL_SECONDS)
+    return "ended"
+
+
+def _end(deadline: Deadline) -> None:
+    """Ask the node to end, and end it when it does not. Raises Failure."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
         patience = deadline.within(_ORDERLY_SECONDS)
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            pid = lock.node_pid()
-            if pid is not None:
+        sent = 0.0
+        while lock.node_lives() and not patience.passed():
+            # Again and again: a process that has only just begun does not hear the first.
+            if time.monotonic() - sent >= 1.0 and (pid := lock.node_pid()) is not None:
                 os.kill(pid, number)
-            while lock.node_lives() and not patience.passed():
-                time.sleep(_POLL_SECONDS)
-            patience = deadline.within(_ORDERLY_SECONDS)
+                sent = time.monotonic()
+            time.sleep(_POLL_SECONDS)
+    if lock.node_lives():
+        raise Failure(finding("local-cluster-stop-failed", "the node's first process does not end"))
+
+
+def _environment(deadline: Deadline) -> dict[str, str]:
+    return build.programs(deadline, lambda _: None).environment
+
+
+@contextlib.contextmanager
+def _told_as(code: str) -> Iterator[None]:
+    """Tell of a command or file that failed as a finding."""
+    try:
+        yield
+    except (process.CommandFailed, OSError) as error:
+        raise Failure(finding(code, str(error))) from error
+
+
+def _foreign_ground() -> str | None:
+    """Why nothing can be started here, nor ever was."""
+    if sys.platform != "linux":
+        return "it needs Linux"
+    return None if os.geteuid() == 0 else "it needs root"
 
 
 def _launch(programs: layout.Programs, cgroup: str, deadline: Deadline) -> None:
