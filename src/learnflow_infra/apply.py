@@ -120,7 +120,7 @@ def _write(
     digest = _digest(manifest)
     if current is not None:
         marked = current["metadata"].get("annotations", {}).get(_APPLIED)
-        if marked == digest and satisfied(manifest, current):
+        if marked == digest and satisfied(_contents(manifest), current):
             return
     annotated = manifest | {"metadata": meta | {"annotations": {_APPLIED: digest}}}
     try:
@@ -156,6 +156,11 @@ def _prune(
             and kube.delete(kind, meta["namespace"], name)
         ):
             result.pruned.append(f"{kind.lower()}/{name}")
+
+
+def _contents(manifest: Object) -> Object:
+    """A manifest without its type, which the items of a list do not carry."""
+    return {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
 
 
 def satisfied(desired: Any, live: Any) -> bool:

@@ -24,7 +24,7 @@ _QUANTITY = (r"[1-9][0-9]*(Mi|Gi)", "a size such as 512Mi or 2Gi")
 _CPU = (r"[1-9][0-9]*m?", "CPUs such as 250m or 1")
 _IMAGE = (
     r"[a-z0-9][a-z0-9._/:-]*[:@][A-Za-z0-9._:-]+",
-    "an image with its tag or digest, such as postgres:17.6",
+    "an image with its tag or digest, such as postgres:17.12",
 )
 _STORAGE_CLASS = (r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?", "a StorageClass, or empty for the default")
 _TOPIC = (r"[A-Za-z0-9._-]{1,249}", "a Kafka topic name: letters, digits, . _ -")
@@ -76,7 +76,7 @@ class KafkaSettings:
 
 @dataclass(frozen=True)
 class PostgresSettings:
-    image: str = _text("postgres:17.6", _IMAGE)
+    image: str = _text("postgres:17.12", _IMAGE)
     cpu: str = _text("250m", _CPU)
     memory: str = _text("256Mi", _QUANTITY)
     volume: str = _text("2Gi", _QUANTITY)

@@ -8,14 +8,15 @@ import shutil
 import sys
 from pathlib import Path
 
-_INSTALL = "pip install learnflow-infra"
+_NO_CLUSTER = 3
 
 
 def open_door(command, service):
     """Replace this process by `learnflow-infra COMMAND SERVICE …` with the caller's arguments."""
     program = _find()
     if program is None:
-        sys.exit(f"learnflow-infra is not installed. Install it with: {_INSTALL}")
+        print(f"learnflow-infra is not installed. Install it with: {_install()}", file=sys.stderr)
+        sys.exit(_NO_CLUSTER)
     os.execv(program[0], [*program, command, service, *sys.argv[1:]])
 
 
@@ -30,3 +31,10 @@ def _find():
             return [str(command)]
     found = shutil.which("learnflow-infra")
     return [found] if found else None
+
+
+def _install():
+    for folder in Path(__file__).resolve().parents:
+        if (folder / "Makefile").is_file() and (folder / "pyproject.toml").is_file():
+            return f"make -C {folder} install"
+    return "pip install learnflow-infra"

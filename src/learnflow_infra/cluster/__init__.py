@@ -22,7 +22,6 @@ class Provider(Protocol):
     @property
     def context(self) -> str:
         """The kubeconfig context."""
-        ...
 
     @property
     def kubectl(self) -> tuple[str, ...]: ...

@@ -22,13 +22,17 @@ def up(request: Request) -> Report:
     """Make everything so, and prove it. Run again, it changes nothing."""
     settings, deadline, say = request.settings, request.deadline, request.say
     services = request.services
+    steps = _Steps()
     provider = cluster.choose(settings.cluster, deadline)
     provider.up(deadline, say)
+    steps.end("cluster")
     with Kube(provider.kubectl, provider.context, deadline) as kube:
         references = [service.image(settings) for service in services]
         supply(provider, references, settings.images.source, deadline, say)
+        steps.end("images")
         check_room(kube, settings, services)
         applied = apply.apply(kube, settings, services)
+        steps.end("apply")
         say(f"applied: {len(applied.changed)} changed, {len(applied.pruned)} pruned")
 
         def deploy(service: Service) -> Verdict:
@@ -57,5 +61,21 @@ def up(request: Request) -> Report:
 
         with ThreadPoolExecutor(len(services)) as pool:
             verdicts = list(pool.map(deploy, services))
+        steps.end("services")
     changed = [*applied.changed, *applied.pruned, *(x for one in verdicts for x in one.changed)]
-    return Report("up", verdicts, cluster=place(provider, settings), changed=changed)
+    where = place(provider, settings)
+    details = {"steps": steps.seconds}
+    return Report("up", verdicts, cluster=where, changed=changed, details=details)
+
+
+class _Steps:
+    """Where the time went: seconds by step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._began = time.monotonic()
+
+    def end(self, name: str) -> None:
+        now = time.monotonic()
+        self.seconds[name] = round(now - self._began, 3)
+        self._began = now

@@ -260,6 +260,8 @@ class _Client:
             "proxy_url": proxy.url,
             "request_timeout_ms": limit,
             "bootstrap_timeout_ms": limit,
+            # A new topic takes a moment to reach every broker; the default waits 100 ms each time.
+            "retry_backoff_ms": 10,
             "metric_reporters": [],
         }
         self._open = contextlib.ExitStack()

@@ -1,0 +1,186 @@
+"""The bare floor: the same Kafka and PostgreSQL as plain processes of this machine, both started at
+once from nothing, until the first round trip of each.
+
+They run in a chroot of the very images that the cluster runs, without class-data archives of their
+own, with the heap and the JVM's options of the deployment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from learnflow_infra import images
+from learnflow_infra.deadline import Deadline
+
+KAFKA_PORT, CONTROLLER_PORT, POSTGRES_PORT = 29092, 29093, 25432
+
+_KAFKA = f"""\
+cat > /tmp/bare.properties <<END
+process.roles=broker,controller
+node.id=0
+controller.quorum.voters=0@localhost:{CONTROLLER_PORT}
+controller.listener.names=CONTROLLER
+listeners=CLIENT://localhost:{KAFKA_PORT},CONTROLLER://localhost:{CONTROLLER_PORT}
+inter.broker.listener.name=CLIENT
+listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs=/tmp/bare-kafka
+offsets.topic.replication.factor=1
+group.initial.rebalance.delay.ms=0
+END
+export LOG_DIR=/tmp/bare-logs EXTRA_ARGS="-name kafkaServer" KAFKA_HEAP_OPTS="-Xms256m -Xmx256m"
+own_archive=$(dirname "$(readlink -f "$JAVA_HOME/bin/java")")/../lib/server/classes.jsa
+export KAFKA_JVM_PERFORMANCE_OPTS="-XX:+UseSerialGC -XX:TieredStopAtLevel=1
+  -XX:SharedArchiveFile=$own_archive"
+/opt/kafka/bin/kafka-storage.sh format -t AAAAAAAAAAAAAAAAAAAAAA -c /tmp/bare.properties
+exec /opt/kafka/bin/kafka-server-start.sh /tmp/bare.properties
+"""
+_POSTGRES = f"""\
+initdb -D /tmp/bare-postgres --username=postgres --auth=trust --encoding=UTF8 --locale=C
+exec postgres -D /tmp/bare-postgres -p {POSTGRES_PORT} -c unix_socket_directories=/tmp
+"""
+
+
+def unpack(reference: str, folder: Path) -> Path:
+    """The root file system of a compatible image."""
+    root = folder / reference.replace("/", "-").replace(":", "-")
+    root.mkdir()
+    with tarfile.open(images.archive(reference, Deadline(900), print)) as archive:
+        member = archive.extractfile("manifest.json")
+        assert member is not None
+        for layer in json.load(member)[0]["Layers"]:
+            content = archive.extractfile(layer)
+            with tarfile.open(fileobj=content) as tar:
+                tar.extractall(root, filter="fully_trusted")
+    (root / "dev").mkdir(exist_ok=True)
+    return root
+
+
+def config(reference: str) -> list[str]:
+    """The environment that the image sets."""
+    with tarfile.open(images.archive(reference, Deadline(900), print)) as archive:
+        member = archive.extractfile("manifest.json")
+        assert member is not None
+        content = archive.extractfile(json.load(member)[0]["Config"])
+        assert content is not None
+        environment: list[str] = json.load(content)["config"]["Env"]
+        return environment
+
+
+@contextlib.contextmanager
+def started(root: Path, user: int, environment: list[str], script: str) -> Iterator[None]:
+    """A script in a chroot, with everything it starts ended afterwards and /tmp emptied."""
+    shutil.rmtree(root / "tmp", ignore_errors=True)
+    (root / "tmp").mkdir(mode=0o1777)
+    (root / "tmp").chmod(0o1777)
+    mounts = f"mount --bind /dev {root}/dev && mount -t proc proc {root}/proc"
+    run = f"exec chroot --userspec={user}:{user} {root} env -i \"$@\" bash -c '{script}'"
+    namespaces = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
+    process = subprocess.Popen(
+        [*namespaces, "sh", "-c", f"{mounts} && {run}", "sh", *environment],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        # The namespace's processes end after its first one; their ports are free when all have.
+        until_done(lambda: [_refused(port) for port in (KAFKA_PORT, POSTGRES_PORT)])
+
+
+def _refused(port: int) -> None:
+    with socket.socket() as connection:
+        assert connection.connect_ex(("localhost", port)) != 0
+
+
+def kafka_round_trip() -> None:
+    import kafka
+
+    logging.getLogger("kafka").setLevel(logging.CRITICAL + 1)
+    options = {"bootstrap_servers": f"localhost:{KAFKA_PORT}", "bootstrap_timeout_ms": 500}
+    admin = kafka.KafkaAdminClient(**options)
+    topic, payload = f"bare-{secrets.token_hex(4)}", secrets.token_bytes(64)
+    admin.create_topics({topic: {"num_partitions": 1}})
+    producer = kafka.KafkaProducer(**options, acks="all")
+    producer.send(topic, payload).get(10)
+    consumer = kafka.KafkaConsumer(**options)
+    partition = kafka.TopicPartition(topic, 0)
+    consumer.assign([partition])
+    consumer.seek(partition, 0)
+    records = consumer.poll(10_000)
+    assert records[partition][0].value == payload
+    for client in (consumer, producer, admin):
+        client.close()
+
+
+def postgres_round_trip() -> None:
+    import pg8000.native
+
+    with pg8000.native.Connection("postgres", host="localhost", port=POSTGRES_PORT) as session:
+        session.run("create table bare (payload text)")
+        session.run("insert into bare values ('x')")
+        assert session.run("select payload from bare") == [["x"]]
+        session.run("drop table bare")
+
+
+def until_done(attempt: Callable[[], object], limit: float = 60) -> float:
+    """Seconds until an attempt succeeds."""
+    began = time.monotonic()
+    while True:
+        try:
+            attempt()
+            return time.monotonic() - began
+        except Exception:
+            if time.monotonic() - began > limit:
+                raise
+            time.sleep(0.02)
+
+
+class Floor:
+    """Both bare services, ready to be started again and again."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="learnflow-bench-"))
+        self._places = [
+            (unpack(reference, self._folder), user, config(reference), script)
+            for reference, user, script in (
+                (images.KAFKA, 1000, _KAFKA),
+                (images.POSTGRES, 999, _POSTGRES),
+            )
+        ]
+
+    def seconds(self) -> tuple[float, float]:
+        """Until the first round trip of Kafka and of PostgreSQL, started at once."""
+        with contextlib.ExitStack() as running, ThreadPoolExecutor(2) as pool:
+            for place in self._places:
+                running.enter_context(started(*place))
+            kafka = pool.submit(until_done, kafka_round_trip)
+            postgres = pool.submit(until_done, postgres_round_trip)
+            return kafka.result(), postgres.result()
+
+    def remove(self) -> None:
+        shutil.rmtree(self._folder)
+
+
+if __name__ == "__main__":
+    assert os.geteuid() == 0, "a chroot needs root"
+    floor = Floor()
+    try:
+        print(*floor.seconds())
+    finally:
+        floor.remove()

@@ -1,0 +1,70 @@
+"""`connect`: an ordinary client on the host reaches both services."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import kafka
+import pg8000.native
+import pytest
+
+from .conftest import NAMESPACE, Person
+
+
+@pytest.fixture
+def connections(deployed: Person) -> Iterator[dict[str, Any]]:
+    process = deployed.start("connect", "--json")
+    assert process.stdout is not None
+    try:
+        yield json.loads(process.stdout.readline())["connections"]
+    finally:
+        process.terminate()
+        process.wait(20)
+        process.communicate()
+
+
+def test_a_kafka_client_writes_and_reads(connections: dict[str, Any]) -> None:
+    servers = connections["kafka"]["bootstrap.servers"]
+    assert servers == "localhost:19092"
+    payload = secrets.token_bytes(100)
+    producer = kafka.KafkaProducer(bootstrap_servers=servers)
+    written = producer.send("learnflow.events", payload).get(20)
+    producer.close()
+    consumer = kafka.KafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
+    partition = kafka.TopicPartition("learnflow.events", written.partition)
+    consumer.assign([partition])
+    consumer.seek(partition, written.offset)
+    records = consumer.poll(20_000)[partition]
+    consumer.close()
+    assert records[0].value == payload
+
+
+def test_a_postgresql_client_logs_in_with_the_secret(
+    deployed: Person, connections: dict[str, Any]
+) -> None:
+    hint = connections["postgres"]
+    encoded = deployed.kubectl(
+        *("get", "secret", hint["secret"], "-n", NAMESPACE, "-o", "jsonpath={.data.password}")
+    )
+    with pg8000.native.Connection(
+        hint["user"],
+        host=hint["host"],
+        port=int(hint["port"]),
+        database=hint["database"],
+        password=base64.b64decode(encoded).decode(),
+        timeout=20,
+    ) as session:
+        assert session.run("select current_user") == [["learnflow"]]
+
+
+def test_a_port_that_is_taken_is_named(deployed: Person) -> None:
+    with socket.create_server(("127.0.0.1", 15432)):
+        answer = deployed.run("connect", "postgres", "--json")
+    assert answer.exit_code == 2
+    assert answer.codes == ["host-port-taken"]
+    assert "15432" in answer.json["findings"][0]["message"]

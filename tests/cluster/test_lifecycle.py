@@ -1,0 +1,131 @@
+"""`down`, `down --purge`, three brokers, failures of `up`, and a restart of the cluster."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from .conftest import NAMESPACE, Person
+
+PSQL = ("exec", "-i", "postgres-0", "--", "psql", "-U", "postgres", "-d", "learnflow", "-tA")
+
+
+@pytest.fixture
+def elsewhere(person: Person, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace for one test, with `up`'s settings in it."""
+    name = f"test-{request.node.name.replace('_', '-')[:40].rstrip('-')}"
+    person.settings(f'[cluster]\nnamespace = "{name}"\n')
+    yield name
+    person.run("down", "--purge")
+    person.settings("")
+
+
+def test_down_keeps_the_data_and_up_brings_it_back(person: Person, elsewhere: str) -> None:
+    assert person.run("up", "postgres").exit_code == 0
+    in_pod = ("-n", elsewhere, *PSQL)
+    person.kubectl(*in_pod, stdin="create table kept as select 42 as n")
+    secret = ("get", "secret", "postgres-credentials", "-n", elsewhere, "-o", "jsonpath={.data}")
+    credentials = person.kubectl(*secret)
+
+    answer = person.run("down", "--json")
+    assert answer.exit_code == 0
+    assert "statefulset/postgres" in answer.json["removed"]
+    assert person.kubectl("get", "pods", "-n", elsewhere, "-o", "name") == ""
+    assert person.run("verify", "postgres", "--json").codes == ["not-deployed"]
+    status = person.run("status", "--json").json["status"]
+    assert {row["service"]: row["volumes"] for row in status}["postgres"] == {
+        "data-postgres-0": "Bound"
+    }
+
+    assert person.run("up", "postgres").exit_code == 0
+    assert person.kubectl(*in_pod, stdin="select n from kept").strip() == "42"
+    assert person.kubectl(*secret) == credentials
+
+
+def test_purge_removes_the_data_and_the_namespace(person: Person, elsewhere: str) -> None:
+    assert person.run("up", "postgres").exit_code == 0
+    answer = person.run("down", "--purge", "--json")
+    assert answer.exit_code == 0
+    assert f"namespace/{elsewhere}" in answer.json["removed"]
+    assert elsewhere not in person.kubectl("get", "namespaces", "-o", "name")
+    volumes = json.loads(person.kubectl("get", "persistentvolumes", "-o", "json"))["items"]
+    claims = [each["spec"]["claimRef"]["namespace"] for each in volumes]
+    deadline = time.monotonic() + 30
+    while elsewhere in claims and time.monotonic() < deadline:
+        time.sleep(0.2)
+        volumes = json.loads(person.kubectl("get", "persistentvolumes", "-o", "json"))["items"]
+        claims = [each["spec"]["claimRef"]["namespace"] for each in volumes]
+    assert elsewhere not in claims
+    assert person.run("down", "--purge").stdout.startswith("nothing to remove")
+
+
+def test_purge_leaves_a_namespace_that_holds_something_of_others(
+    person: Person, elsewhere: str
+) -> None:
+    assert person.run("up", "postgres").exit_code == 0
+    person.kubectl("create", "configmap", "someone", "--from-literal=a=b", "-n", elsewhere)
+    answer = person.run("down", "--purge", "--json")
+    assert answer.exit_code == 0
+    assert "configmaps/someone" in answer.json["notes"][0]
+    assert "someone" in person.kubectl("get", "configmaps", "-n", elsewhere, "-o", "name")
+    person.kubectl("delete", "configmap", "someone", "-n", elsewhere)
+
+
+def test_three_brokers_are_proved_and_keep_every_record_twice(
+    person: Person, elsewhere: str
+) -> None:
+    person.settings(
+        f'[cluster]\nnamespace = "{elsewhere}"\n[kafka]\nbrokers = 3\ncpu = "100m"\n'
+        'topics = [{name = "orders", partitions = 2}]\n'
+    )
+    answer = person.run("up", "kafka", "--json", timeout=300)
+    assert answer.exit_code == 0, answer.stdout
+    assert answer.json["services"][0]["pods"] == {"ready": 3, "total": 3}
+    said = person.kubectl(
+        *("exec", "-n", elsewhere, "kafka-0", "--", "/opt/kafka/bin/kafka-topics.sh"),
+        *("--bootstrap-server", "localhost:9092", "--describe", "--topic", "orders"),
+    )
+    assert "PartitionCount: 2" in said
+    assert "ReplicationFactor: 3" in said
+    assert "min.insync.replicas=2" in said
+
+    person.settings(f'[cluster]\nnamespace = "{elsewhere}"\n[kafka]\nbrokers = 1\n')
+    answer = person.run("up", "kafka", "--json")
+    assert answer.exit_code == 2
+    assert answer.codes == ["setting-fixed"]
+    assert len(person.kubectl("get", "pods", "-n", elsewhere, "-o", "name").split()) == 3
+
+
+def test_an_image_that_cannot_be_had_ends_up_early(person: Person, elsewhere: str) -> None:
+    person.settings(
+        f'[cluster]\nnamespace = "{elsewhere}"\n[postgres]\nimage = "localhost:1/none:1"\n'
+    )
+    answer = person.run("up", "postgres", "--json")
+    assert answer.exit_code == 1
+    assert answer.codes == ["image-build-failed"]
+
+
+def test_a_pod_that_crashes_ends_up_early_with_its_cause(person: Person, elsewhere: str) -> None:
+    person.settings(f'[cluster]\nnamespace = "{elsewhere}"\n[kafka]\nmemory = "64Mi"\n')
+    answer = person.run("up", "kafka", "--json", timeout=120)
+    assert answer.exit_code == 1
+    assert answer.codes[0] in ("out-of-memory", "container-crashing")
+    assert len(answer.stdout.encode()) <= 2000
+
+
+def test_a_restart_of_the_cluster_keeps_the_services_and_their_data(deployed: Person) -> None:
+    in_pod = ("-n", NAMESPACE, *PSQL)
+    deployed.kubectl(*in_pod, stdin="create table survivor as select 7 as n")
+    assert deployed.run("cluster", "down").exit_code == 0
+    answer = deployed.run("verify", "--json")
+    assert answer.exit_code == 3
+    assert answer.codes == ["cluster-not-running"]
+
+    answer = deployed.run("up", "--json")
+    assert answer.exit_code == 0, answer.stdout
+    assert answer.json["changed"] == []
+    assert deployed.kubectl(*in_pod, stdin="select n from survivor").strip() == "7"
+    deployed.kubectl(*in_pod, stdin="drop table survivor")

@@ -1,0 +1,292 @@
+"""`up` and `verify` on a real cluster, as a person or a script sees them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from learnflow_infra import paths
+
+from .conftest import NAMESPACE, Person
+
+SCHEMA = json.loads((paths.shipped("skills").parent / "docs/report.schema.json").read_text())
+
+
+@pytest.fixture
+def mended(deployed: Person) -> Iterator[Person]:
+    """For a test that breaks something: `up` makes it whole again afterwards."""
+    yield deployed
+    answer = deployed.run("up")
+    assert answer.exit_code == 0, answer.stdout
+
+
+def writes(person: Person) -> float:
+    """Requests that the API server counted as writes of what `up` makes."""
+    total = 0.0
+    for line in person.kubectl("get", "--raw", "/metrics").splitlines():
+        if (
+            line.startswith("apiserver_request_total{")
+            and re.search('verb="(APPLY|PATCH|POST|PUT|DELETE)"', line)
+            and re.search('resource="(namespaces|secrets|configmaps|services|statefulsets)"', line)
+            and 'subresource=""' in line
+        ):
+            total += float(line.rsplit(" ", 1)[1])
+    return total
+
+
+def test_verify_proves_both_in_a_few_lines(deployed: Person) -> None:
+    answer = deployed.run("verify")
+    assert answer.exit_code == 0, answer.stdout
+    assert len(answer.stdout.encode()) <= 400
+    assert re.search(r"kafka +ok +1/1 pods", answer.stdout)
+    assert re.search(r"postgres +ok +1/1 pods", answer.stdout)
+    assert "\033" not in answer.stdout + answer.stderr
+
+
+def test_verify_answers_scripts_with_one_documented_object(deployed: Person) -> None:
+    answer = deployed.run("verify", "--json")
+    assert answer.exit_code == 0
+    assert len(answer.stdout.encode()) <= 1500
+    jsonschema.validate(answer.json, SCHEMA)
+    assert answer.json["ok"] is True
+    assert {each["name"]: each["pods"] for each in answer.json["services"]} == {
+        "kafka": {"ready": 1, "total": 1},
+        "postgres": {"ready": 1, "total": 1},
+    }
+    assert {each["image"] for each in answer.json["services"]} == {"compatible"}
+
+
+def test_one_service_can_be_named(deployed: Person) -> None:
+    answer = deployed.run("verify", "postgres", "--json")
+    assert [each["name"] for each in answer.json["services"]] == ["postgres"]
+
+
+def test_up_again_changes_nothing_and_writes_nothing(deployed: Person) -> None:
+    before = writes(deployed)
+    answer = deployed.run("up", "--json")
+    assert answer.exit_code == 0
+    assert answer.json["changed"] == []
+    assert writes(deployed) == before
+    assert "nothing to change" in deployed.run("up").stdout
+
+
+def test_verify_removes_its_probe_data(deployed: Person) -> None:
+    assert deployed.run("verify").exit_code == 0
+    topics = deployed.kubectl(
+        *("exec", "-n", NAMESPACE, "kafka-0", "--", "/opt/kafka/bin/kafka-topics.sh"),
+        *("--bootstrap-server", "localhost:9092", "--list"),
+    )
+    assert topics.split() == ["learnflow.events"]
+    tables = psql(deployed, "select count(*) from pg_tables where schemaname = 'public'")
+    assert tables.strip() == "0"
+
+
+def psql(person: Person, statement: str) -> str:
+    return person.kubectl(
+        *("exec", "-n", NAMESPACE, "postgres-0", "--", "psql", "-U", "postgres"),
+        *("-d", "learnflow", "-tAc", statement),
+    )
+
+
+def test_the_role_owns_its_database_and_is_no_superuser(deployed: Person) -> None:
+    rights = psql(
+        deployed,
+        "select rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls "
+        "from pg_roles where rolname = 'learnflow'",
+    )
+    assert rights.strip() == "f"
+    owner = psql(deployed, "select datdba::regrole from pg_database where datname = 'learnflow'")
+    assert owner.strip() == "learnflow"
+
+
+def test_everything_carries_the_labels_and_one_field_manager(deployed: Person) -> None:
+    items = deployed.objects(
+        "secrets,configmaps,services,statefulsets",
+        "-l",
+        "learnflow-app/scope",
+        "--show-managed-fields",
+    )
+    assert len(items) >= 9
+    for item in items:
+        labels = item["metadata"]["labels"]
+        assert labels["app.kubernetes.io/name"] in ("kafka", "postgres")
+        assert labels["app.kubernetes.io/part-of"] == "learnflow-app"
+        assert labels["app.kubernetes.io/managed-by"] == "learnflow-infra"
+        assert labels["learnflow-app/scope"] == "phase-2-infrastructure"
+        appliers = {
+            each["manager"]
+            for each in item["metadata"]["managedFields"]
+            if each["operation"] == "Apply"
+        }
+        assert appliers == {"learnflow-infra"}
+
+
+def test_the_connection_secrets_hold_what_clients_know(deployed: Person) -> None:
+    def secret(name: str) -> dict[str, str]:
+        data = json.loads(deployed.kubectl("get", "secret", "-n", NAMESPACE, name, "-o", "json"))
+        return {key: base64.b64decode(value).decode() for key, value in data["data"].items()}
+
+    kafka, postgres = secret("kafka-connection"), secret("postgres-connection")
+    assert kafka["bootstrap.servers"] == f"kafka.{NAMESPACE}.svc:9092"
+    assert postgres["uri"].startswith("postgresql://learnflow:")
+    assert postgres["jdbc-uri"].startswith("jdbc:postgresql://postgres.learnflow.svc:5432/")
+    for key in ("type", "provider", "host", "port", "username", "password", "database"):
+        assert postgres[key]
+    assert len(postgres["password"]) >= 24
+
+
+def test_no_command_prints_a_secret(deployed: Person) -> None:
+    secrets = {
+        base64.b64decode(item["data"]["password"]).decode()
+        for item in deployed.objects("secrets", "-l", "learnflow-app/scope")
+        if "password" in item["data"]
+    }
+    assert secrets
+    for arguments in (["up"], ["verify"], ["status"], ["render"]):
+        for more in ([], ["--json"]):
+            answer = deployed.run(*arguments, *more)
+            assert answer.exit_code == 0
+            for secret in secrets:
+                assert secret not in answer.stdout + answer.stderr
+
+
+def test_a_ready_pod_behind_a_dead_service_is_no_success(mended: Person) -> None:
+    patch = json.dumps({"spec": {"selector": {"app.kubernetes.io/name": "nothing"}}})
+    mended.kubectl("patch", "service", "postgres", "-n", NAMESPACE, "-p", patch)
+    answer = mended.run("verify", "--json")
+    assert answer.exit_code == 1
+    assert answer.codes == ["service-unreachable"]
+    assert answer.json["findings"][0]["service"] == "postgres"
+    answer = mended.run("up", "--json")
+    assert answer.exit_code == 0
+    assert answer.json["changed"] == ["service/postgres"]
+
+
+def test_a_password_that_the_server_does_not_know_is_no_success(mended: Person) -> None:
+    psql(mended, "alter role learnflow password 'another'")
+    answer = mended.run("verify", "postgres", "--json")
+    assert answer.exit_code == 1
+    assert answer.codes == ["round-trip-failed"]
+    assert mended.run("up", "postgres", "--json").json["changed"] == ["role learnflow"]
+
+
+def test_a_workload_without_pods_is_no_success(mended: Person) -> None:
+    mended.kubectl("scale", "statefulset", "kafka", "-n", NAMESPACE, "--replicas=0")
+    mended.kubectl("wait", "pod/kafka-0", "-n", NAMESPACE, "--for=delete", "--timeout=60s")
+    answer = mended.run("verify", "kafka", "--json")
+    assert answer.exit_code == 1
+    assert answer.codes == ["pods-not-ready"]
+
+
+def test_what_no_longer_belongs_is_pruned_and_nothing_else(deployed: Person) -> None:
+    def config_map(name: str, labels: dict[str, str]) -> str:
+        return json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+            }
+        )
+
+    ours = {
+        "app.kubernetes.io/name": "kafka",
+        "learnflow-app/scope": "phase-2-infrastructure",
+    }
+    apply = ("apply", "--server-side", "--field-manager", "learnflow-infra", "-f", "-")
+    deployed.kubectl(*apply, stdin=config_map("old", ours))
+    deployed.kubectl(*apply, stdin=config_map("foreign", {"app.kubernetes.io/name": "kafka"}))
+    deployed.kubectl("apply", "-f", "-", stdin=config_map("by-hand", ours))
+    answer = deployed.run("up", "--json")
+    assert answer.json["changed"] == ["configmap/old"]
+    names = {each["metadata"]["name"] for each in deployed.objects("configmaps")}
+    assert "old" not in names
+    assert {"foreign", "by-hand"} <= names
+    deployed.kubectl("delete", "configmap", "foreign", "by-hand", "-n", NAMESPACE)
+
+
+def test_an_object_of_another_owner_is_left_alone(person: Person) -> None:
+    person.kubectl("create", "namespace", "taken")
+    person.kubectl("create", "service", "clusterip", "kafka", "--tcp=80", "-n", "taken")
+    before = person.kubectl("get", "service", "kafka", "-n", "taken", "-o", "json")
+    person.settings('[cluster]\nnamespace = "taken"\n')
+    try:
+        answer = person.run("up", "kafka", "--json")
+        assert answer.exit_code == 1
+        assert answer.codes == ["foreign-object"]
+        assert person.kubectl("get", "service", "kafka", "-n", "taken", "-o", "json") == before
+    finally:
+        person.settings("")
+        person.kubectl("delete", "namespace", "taken")
+
+
+def test_what_cannot_fit_is_refused_at_once_with_both_figures(person: Person) -> None:
+    person.settings('[cluster]\nnamespace = "big"\n[kafka]\nmemory = "900Gi"\n')
+    answer = person.run("up", "kafka", "--json")
+    person.settings("")
+    assert answer.exit_code == 4
+    assert answer.codes == ["room-missing"]
+    assert "921600 MiB" in answer.json["findings"][0]["message"]
+    assert "big" not in person.kubectl("get", "namespaces")
+
+
+def test_a_storage_class_that_is_not_there_is_refused(person: Person) -> None:
+    person.settings('[cluster]\nnamespace = "big"\n[postgres]\nstorage_class = "gold"\n')
+    answer = person.run("up", "postgres", "--json")
+    person.settings("")
+    assert answer.exit_code == 4
+    assert answer.codes == ["storage-class-missing"]
+    assert "standard" in answer.json["findings"][0]["message"]
+
+
+def test_the_timeout_bounds_the_command(deployed: Person) -> None:
+    answer = deployed.run("verify", "--json", "--timeout", "0.01")
+    assert answer.exit_code == 5
+    assert answer.codes == ["deadline-passed"]
+
+
+def test_an_interrupt_ends_it_with_130(deployed: Person) -> None:
+    process = deployed.start("connect", "--json")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    process.communicate()
+
+
+def test_a_context_that_is_not_there_is_exit_3(person: Person) -> None:
+    answer = person.run("verify", "--json", "--context", "nowhere", PATH=f"{bin_of(person)}")
+    assert answer.exit_code == 3
+    assert "nowhere" in answer.json["findings"][0]["message"]
+
+
+def bin_of(person: Person) -> Path:
+    """A folder with the cluster's own kubectl, the only program that a context needs."""
+    from learnflow_infra.cluster.local import LocalCluster
+
+    wrapper = person.home / "bin" / "kubectl"
+    if not wrapper.exists():
+        wrapper.write_text(f'#!/bin/sh\nexec {" ".join(LocalCluster().kubectl)} "$@"\n')
+        wrapper.chmod(0o755)
+    return wrapper.parent
+
+
+def test_any_context_can_be_named(deployed: Person) -> None:
+    kubectl = bin_of(deployed)
+    answer = deployed.run(
+        "verify", "--json", "--context", "learnflow-local", PATH=f"{kubectl}:/bin"
+    )
+    assert answer.exit_code == 0, answer.stdout
+
+
+def test_the_manifests_are_what_kubectl_apply_takes(deployed: Person) -> None:
+    manifests = deployed.run("render").stdout
+    assert "password" not in manifests
+    said = deployed.kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifests)
+    assert said.count("server dry run") == manifests.count("\nkind: ")
