@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +36,7 @@ class Applied:
     connections: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-def apply(kube: Kube, settings: Settings, services: Iterable[Service]) -> Applied:
+def apply(kube: Kube, settings: Settings, services: Sequence[Service]) -> Applied:
     """Make the services' objects so.
 
     Raises Failure: `foreign-object`, `setting-fixed`, `apply-refused`, and what the API raises.
@@ -44,19 +45,29 @@ def apply(kube: Kube, settings: Settings, services: Iterable[Service]) -> Applie
     namespace = settings.cluster.namespace
     existing = kube.get("Namespace", None, namespace)
     if existing is None:
-        _write(kube, manifests.namespace(settings), None, result)
+        _write(kube, manifests.namespace(settings), None, result, True)
     elif existing.get("metadata", {}).get("deletionTimestamp"):
         raise Failure(finding("namespace-terminating", f"namespace {namespace} is being deleted"))
     live = scoped(kube, namespace) if existing else {}
-    for service in services:
-        credentials = _credentials(kube, settings, service, live, result)
+    fresh = existing is None
+
+    def one(service: Service) -> Applied:
+        own = Applied()
+        credentials = _credentials(kube, settings, service, live, own, fresh)
         connection = service.connection(settings, credentials)
         desired = [connection, *service.objects(settings)]
         for manifest in desired:
             current = live.get((manifest["kind"], manifest["metadata"]["name"]))
-            _write(kube, manifest, current, result, new_namespace=existing is None)
-        _prune(kube, service, live, desired, result)
-        result.connections[service.name] = decoded(connection)
+            _write(kube, manifest, current, own, fresh)
+        _prune(kube, service, live, desired, own)
+        own.connections[service.name] = decoded(connection)
+        return own
+
+    with ThreadPoolExecutor(len(services)) as pool:
+        for own in pool.map(one, services):
+            result.changed += own.changed
+            result.pruned += own.pruned
+            result.connections |= own.connections
     return result
 
 
@@ -76,42 +87,43 @@ def decoded(secret: Object) -> dict[str, str]:
 
 
 def _credentials(
-    kube: Kube, settings: Settings, service: Service, live: Mapping[Key, Object], result: Applied
+    kube: Kube,
+    settings: Settings,
+    service: Service,
+    live: Mapping[Key, Object],
+    result: Applied,
+    fresh: bool,
 ) -> dict[str, str]:
     """The credentials that are there, or new ones: made once, kept as long as the data."""
-    fresh = service.credentials(settings)
-    current = live.get(("Secret", fresh["metadata"]["name"]))
+    new = service.credentials(settings)
+    current = live.get(("Secret", new["metadata"]["name"]))
     if current is None:
-        _write(kube, fresh, None, result)
-        return decoded(fresh)
-    values, made = decoded(current), decoded(fresh)
+        _write(kube, new, None, result, fresh)
+        return decoded(new)
+    values, made = decoded(current), decoded(new)
     for key, value in service.fixed(settings).items():
         if values.get(key, value) != value:
             message = f"{service.name}.{key} is {values[key]} in the data and {value} in settings"
             raise Failure(finding("setting-fixed", message, service=service.name))
     if missing := {key: made[key] for key in made if key not in values}:
         values |= missing
-        completed = fresh | {
+        completed = new | {
             "data": {
                 key: base64.b64encode(value.encode()).decode() for key, value in values.items()
             }
         }
-        _write(kube, completed, current, result)
+        _write(kube, completed, current, result, fresh)
     return values
 
 
 def _write(
-    kube: Kube,
-    manifest: Object,
-    current: Object | None,
-    result: Applied,
-    *,
-    new_namespace: bool = False,
+    kube: Kube, manifest: Object, current: Object | None, result: Applied, fresh: bool
 ) -> None:
+    """Write an object that is not as desired. In a `fresh` namespace nothing else can be."""
     meta = manifest["metadata"]
     kind, name = manifest["kind"], meta["name"]
     named = f"{kind.lower()}/{name}"
-    if current is None and not new_namespace:
+    if current is None and not fresh:
         found = kube.get(kind, meta.get("namespace"), name)
         if found is not None:
             where = meta.get("namespace", "the cluster")

@@ -27,6 +27,8 @@ class Cause:
     exit: Exit
     meaning: str
     remedy: str
+    heals: bool = False
+    """Whether it may pass by itself shortly after a start."""
 
 
 @dataclass(frozen=True)
@@ -274,6 +276,7 @@ CAUSES = _table(
             Exit.UNHEALTHY,
             "Not all pods are Running and Ready.",
             "Run `learnflow-infra up`, which waits for them.",
+            heals=True,
         ),
         Cause(
             "volume-unbound",
@@ -352,6 +355,7 @@ CAUSES = _table(
             Exit.UNHEALTHY,
             "An address of the service accepts no connection.",
             "Look at the Service's endpoints with `kubectl get endpointslices`.",
+            heals=True,
         ),
         Cause(
             "round-trip-failed",
@@ -370,12 +374,14 @@ CAUSES = _table(
             Exit.UNHEALTHY,
             "Kafka hands out an address that its clients cannot use.",
             "Run `learnflow-infra up`, which sets the listeners again.",
+            heals=True,
         ),
         Cause(
             "kafka-brokers-missing",
             Exit.UNHEALTHY,
             "Not all brokers have joined the cluster.",
             "Read the missing broker's log with `kubectl logs`.",
+            heals=True,
         ),
     )
 )

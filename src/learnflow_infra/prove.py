@@ -13,7 +13,7 @@ from learnflow_infra.failures import Failure, Finding, finding
 from learnflow_infra.kube import Kube, Object
 from learnflow_infra.services import Access, Service
 from learnflow_infra.settings import Settings
-from learnflow_infra.tunnel import FromHost, InCluster, Route
+from learnflow_infra.tunnel import FromHost, InCluster
 
 ROUND_TRIP_SECONDS = 20.0
 
@@ -89,16 +89,21 @@ def _prove(
     step = deadline.within(ROUND_TRIP_SECONDS)
     access = Access(kube, settings, connection, step)
     pod = service.pods(settings)[0]
-    routes: list[Route] = [
-        InCluster(kube, namespace, pod, service.name),
-        FromHost(kube, namespace, service.host_ports(settings)),
-    ]
-    with ThreadPoolExecutor(3) as pool:
-        # A role or a database must be there before anyone can log in.
-        if reconcile:
-            verdict.changed = service.reconcile(access, routes[0])
-        for attempt in [pool.submit(service.prove, access, route) for route in routes]:
-            attempt.result()
+    with (
+        InCluster(
+            kube, namespace, pod, service.name, service.proof_connections(settings)
+        ) as inside,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        host = FromHost(kube, namespace, service.host_ports(settings))
+        reconciled = pool.submit(service.reconcile, access, host) if reconcile else None
+        if reconciled and service.reconcile_first:
+            reconciled.result()
+        proofs = [pool.submit(service.prove, access, route) for route in (inside, host)]
+        for proof in proofs:
+            proof.result()
+        if reconciled:
+            verdict.changed = reconciled.result()
 
 
 def _check_volumes(claims: Sequence[Object], service: Service, expected: int) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from learnflow_infra import apply, cluster
 from learnflow_infra.commands import Request, place
 from learnflow_infra.diagnosis import State
-from learnflow_infra.failures import Failure
+from learnflow_infra.failures import CAUSES, Failure
 from learnflow_infra.kube import Kube
 from learnflow_infra.prove import Verdict, prove
 from learnflow_infra.report import Report
@@ -16,6 +17,10 @@ from learnflow_infra.room import check_room
 from learnflow_infra.services import Service
 from learnflow_infra.supply import supply
 from learnflow_infra.wait import wait
+
+
+_SETTLING_SECONDS = 60.0
+_AGAIN_SECONDS = 0.2
 
 
 def up(request: Request) -> Report:
@@ -37,24 +42,7 @@ def up(request: Request) -> Report:
 
         def deploy(service: Service) -> Verdict:
             started = time.monotonic()
-
-            def on_progress(state: State) -> None:
-                say(f"{service.name}: {state.ready} of {state.total} pods ready")
-
-            try:
-                wait(kube, settings, service, deadline, on_progress)
-            except Failure as failure:
-                return Verdict(
-                    service.name, seconds=time.monotonic() - started, findings=failure.findings
-                )
-            verdict = prove(
-                kube,
-                settings,
-                service,
-                deadline,
-                connection=applied.connections[service.name],
-                reconcile=True,
-            )
+            verdict = _deploy(request, kube, service, applied.connections[service.name])
             verdict.seconds = time.monotonic() - started
             say(f"{service.name}: {'proved' if verdict.ok else 'not proved'}")
             return verdict
@@ -66,6 +54,30 @@ def up(request: Request) -> Report:
     where = place(provider, settings)
     details = {"steps": steps.seconds}
     return Report("up", verdicts, cluster=where, changed=changed, details=details)
+
+
+def _deploy(
+    request: Request, kube: Kube, service: Service, connection: Mapping[str, str]
+) -> Verdict:
+    """Wait and prove. A proof that fails of something that may pass by itself is done again: just
+    after a start, Services and names lag behind pods, and pods may be shown as they were before a
+    restart of the cluster."""
+    settings, deadline = request.settings, request.deadline
+
+    def on_progress(state: State) -> None:
+        request.say(f"{service.name}: {state.ready} of {state.total} pods ready")
+
+    settling = deadline.within(_SETTLING_SECONDS)
+    while True:
+        try:
+            wait(kube, settings, service, deadline, on_progress)
+        except Failure as failure:
+            return Verdict(service.name, findings=failure.findings)
+        verdict = prove(kube, settings, service, deadline, connection=connection, reconcile=True)
+        heals = all(CAUSES[each.code].heals for each in verdict.findings)
+        if verdict.ok or not heals or settling.passed():
+            return verdict
+        time.sleep(_AGAIN_SECONDS)
 
 
 class _Steps:

@@ -28,6 +28,12 @@ class Service(Protocol):
     """One service: its objects, its credentials, its proof."""
 
     name: str
+    reconcile_first: bool
+    """Whether nothing can be proved before `reconcile` was done."""
+
+    def proof_connections(self, settings: Settings) -> int:
+        """How many times a proof dials."""
+        ...
 
     def image(self, settings: Settings) -> str: ...
 

@@ -8,6 +8,7 @@ import logging
 import secrets
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from learnflow_infra import manifests
@@ -42,6 +43,11 @@ exec /opt/kafka/bin/kafka-server-start.sh /run/kafka/server.properties
 
 class Kafka:
     name = "kafka"
+    reconcile_first = False
+
+    def proof_connections(self, settings: Settings) -> int:
+        # Each address once, and three clients that bootstrap and then go to a broker.
+        return settings.kafka.brokers + 3 * 2
 
     def image(self, settings: Settings) -> str:
         return settings.kafka.image
@@ -151,7 +157,7 @@ class Kafka:
                 {"name": "run", "mountPath": "/run/kafka"},
                 {"name": "tmp", "mountPath": "/tmp"},
             ],
-            **manifests.startup(f"(exec 3<>/dev/tcp/localhost/{CLIENT_PORT}) 2>/dev/null"),
+            **manifests.startup(manifests.port_open(CLIENT_PORT)),
         }
 
     def credentials(self, settings: Settings) -> Object:
@@ -279,35 +285,44 @@ class _Client:
         self._open.callback(admin.close)
         return admin
 
-    def round_trip(self) -> None:
-        from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+    def _producer(self) -> Any:
+        from kafka import KafkaProducer
 
-        admin = self.admin()
-        self._check_advertised(admin)
+        producer = KafkaProducer(**self._config, acks="all", metrics_enabled=False)
+        self._open.callback(producer.close, 0)
+        return producer
+
+    def _consumer(self) -> Any:
+        from kafka import KafkaConsumer
+
+        consumer = KafkaConsumer(**self._config, metrics_enabled=False)
+        self._open.callback(consumer.close, autocommit=False)
+        return consumer
+
+    def round_trip(self) -> None:
+        from kafka import TopicPartition
+
         topic = f"learnflow-probe-{secrets.token_hex(8)}"
         payload = secrets.token_bytes(64)
-        admin.create_topics({topic: {"num_partitions": 1}})
-        try:
-            producer = KafkaProducer(**self._config, acks="all", metrics_enabled=False)
-            self._open.callback(producer.close, 0)
-            producer.send(topic, payload).get(self._deadline.remaining())
-            consumer = KafkaConsumer(**self._config, metrics_enabled=False)
-            self._open.callback(consumer.close, autocommit=False)
-            partition = TopicPartition(topic, 0)
-            consumer.assign([partition])
-            consumer.seek(partition, 0)
-            records = consumer.poll(timeout_ms=int(self._deadline.remaining() * 1000))
-        finally:
-            admin.delete_topics([topic])
+        # Each client finds its way to a broker of its own: all three at once.
+        with ThreadPoolExecutor(3) as pool:
+            opening = [pool.submit(open_) for open_ in (self.admin, self._producer, self._consumer)]
+            admin, producer, consumer = (each.result() for each in opening)
+            advertised = pool.submit(self._check_advertised, admin)
+            admin.create_topics({topic: {"num_partitions": 1}})
+            try:
+                producer.send(topic, payload).get(self._deadline.remaining())
+                partition = TopicPartition(topic, 0)
+                consumer.assign([partition])
+                consumer.seek(partition, 0)
+                records = consumer.poll(timeout_ms=int(self._deadline.remaining() * 1000))
+            finally:
+                admin.delete_topics([topic])
+            advertised.result()
         values = [record.value for each in records.values() for record in each]
         if values != [payload]:
-            raise Failure(
-                finding(
-                    "round-trip-failed",
-                    f"read back {len(values)} records that are not the one written",
-                    service="kafka",
-                )
-            )
+            message = f"read back {len(values)} records that are not the one written"
+            raise Failure(finding("round-trip-failed", message, service="kafka"))
 
     def _check_advertised(self, admin: Any) -> None:
         """Each address in the metadata must be one that this route's clients can use."""

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from learnflow_infra import manifests
 from learnflow_infra.failures import Failure, finding
+from learnflow_infra.kube import ApiError
 from learnflow_infra.services import Access, Object
 from learnflow_infra.settings import Settings, mebibytes
 from learnflow_infra.tunnel import DialError, Route
@@ -39,6 +40,10 @@ exec postgres -c listen_addresses='*' -c unix_socket_directories=/var/run/postgr
 
 class Postgres:
     name = "postgres"
+    reconcile_first = True  # no one can log in without the role
+
+    def proof_connections(self, settings: Settings) -> int:
+        return 2
 
     def image(self, settings: Settings) -> str:
         return settings.postgres.image
@@ -88,7 +93,7 @@ class Postgres:
                 {"name": "run", "mountPath": "/var/run/postgresql"},
                 {"name": "tmp", "mountPath": "/tmp"},
             ],
-            **manifests.startup("pg_isready -q -h localhost"),
+            **manifests.startup(f"{manifests.port_open(PORT)} && pg_isready -q -h localhost"),
         }
 
     def credentials(self, settings: Settings) -> Object:
@@ -169,12 +174,12 @@ select format('alter database %I owner to %I', datname, {_literal(postgres.user)
         return [f"{what} {names[what]}" for what in dict.fromkeys(changed)]
 
     def _psql(self, access: Access, script: str) -> str:
-        stream = access.kube.exec(
-            access.settings.cluster.namespace,
-            self.pods(access.settings)[0],
-            self.name,
-            ["psql", "--no-psqlrc", "--username=postgres", "--dbname=postgres"],
-        )
+        pod = self.pods(access.settings)[0]
+        command = ["psql", "--no-psqlrc", "--username=postgres", "--dbname=postgres"]
+        try:
+            stream = access.kube.exec(access.settings.cluster.namespace, pod, self.name, command)
+        except ApiError as error:
+            raise _failure("service-unreachable", f"exec in pod {pod}: {error.message}") from error
         output = {1: b"", 2: b"", 3: b""}
         try:
             stream.send(0, script.encode())
