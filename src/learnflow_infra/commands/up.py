@@ -18,7 +18,6 @@ from learnflow_infra.services import Service
 from learnflow_infra.supply import supply
 from learnflow_infra.wait import wait
 
-
 _SETTLING_SECONDS = 60.0
 _AGAIN_SECONDS = 0.2
 
