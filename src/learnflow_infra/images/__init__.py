@@ -72,9 +72,12 @@ def archive(reference: str, deadline: Deadline, say: Callable[[str], None]) -> P
     target = cache / f"{recipe.name}-{_recipe_digest(recipe)}.tar"
     with _alone(cache / f"{recipe.name}.lock", deadline):
         if not target.exists():
-            _build(reference, recipe, target, deadline, say)
-            for old in cache.glob(f"{recipe.name}-*.tar"):
-                if old != target:
+            try:
+                _build(reference, recipe, target, deadline, say)
+            except OSError as error:
+                raise failed(f"{reference} could not be built: {error}", _log(target)) from error
+            for old in cache.glob(f"{recipe.name}-*.*"):
+                if old.stem != target.stem:
                     old.unlink()
     return target
 
@@ -82,7 +85,7 @@ def archive(reference: str, deadline: Deadline, say: Callable[[str], None]) -> P
 def _build(
     reference: str, recipe: _Recipe, target: Path, deadline: Deadline, say: Callable[[str], None]
 ) -> None:
-    log = target.with_name(f"{recipe.name}.log")
+    log = _log(target)
     log.write_text("")
     if os.geteuid() != 0:
         raise failed(f"building an image compatible with {reference} needs root", log)
@@ -101,10 +104,7 @@ def _build(
         packages = root.fetch_packages({**base_pins, **own_pins}, scratch / "debian")
 
         root.unpack((packages[each] for each in base_pins), left_out)
-        for each in ("passwd", "group"):
-            master = root.path / f"usr/share/base-passwd/{each}.master"
-            root.write(f"etc/{each}", master.read_text())
-        root.write("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
+        _stand_in_for_scripts(root)
         root.settle()
         lower = write_layer(root.path, scratch / "base.tar")
 
@@ -138,8 +138,27 @@ def _build(
         finished.rename(target)
 
 
+def _stand_in_for_scripts(root: Root) -> None:
+    """Does what the base packages' own scripts would have done at their installation."""
+    share = root.path / "usr/share"
+    root.write("etc/passwd", (share / "base-passwd/passwd.master").read_text())
+    root.write("etc/group", (share / "base-passwd/group.master").read_text())
+    root.write("etc/nsswitch.conf", (share / "libc-bin/nsswitch.conf").read_text())
+    var_run = root.path / "var/run"
+    if var_run.is_dir():
+        var_run.rmdir()
+    var_run.symlink_to("../run")
+    (root.path / "usr/bin/awk").symlink_to("mawk")
+    # A container runtime puts its own over it; while the image is made there is none.
+    root.write("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
+
+
 def _architecture(package: Path) -> str:
     return package.stem.split("_")[2]
+
+
+def _log(target: Path) -> Path:
+    return target.with_suffix(".log")
 
 
 def _labels(reference: str, recipe: _Recipe, versions: Mapping[str, str]) -> dict[str, str]:

@@ -157,10 +157,9 @@ class Root:
 
     def settle(self) -> None:
         """Lets no file be younger than NEWEST: same packages, same bytes."""
-        for folder, _, files in os.walk(self.path):
-            for path in (folder, *(os.path.join(folder, name) for name in files)):  # noqa: PTH118
-                if os.lstat(path).st_mtime > NEWEST:
-                    os.utime(path, (NEWEST, NEWEST), follow_symlinks=False)
+        for path in (self.path, *self.path.rglob("*")):
+            if path.lstat().st_mtime > NEWEST:
+                os.utime(path, (NEWEST, NEWEST), follow_symlinks=False)
 
 
 def version_of(package: Path) -> str:

@@ -71,6 +71,7 @@ allow_hosts() {
 start_private_server() {
   NOTIFY_SOCKET='' postgres "$@" -c listen_addresses= -c fsync=off -p "${PGPORT:-5432}" &
   private_server=$!
+  trap 'kill -INT "$private_server"' EXIT # a script that fails ends all of it
   until PGHOST='' PGHOSTADDR='' pg_isready --quiet --username "$POSTGRES_USER" --dbname postgres; do
     kill -0 "$private_server"
     sleep 0.02
@@ -80,6 +81,7 @@ start_private_server() {
 stop_private_server() {
   kill -INT "$private_server"
   wait "$private_server"
+  trap - EXIT
   initdb --sync-only --pgdata "$PGDATA"
 }
 
@@ -123,6 +125,10 @@ main() {
     set -- postgres "$@"
   fi
   if [[ ${1-} == postgres ]] && ! only_tells_something "$@"; then
+    file_env POSTGRES_PASSWORD
+    file_env POSTGRES_USER postgres
+    file_env POSTGRES_DB "$POSTGRES_USER"
+    file_env POSTGRES_INITDB_ARGS
     make_folders
     if [[ $EUID -eq 0 ]]; then
       exec gosu postgres "$0" "$@"
@@ -130,10 +136,6 @@ main() {
     if [[ -s $PGDATA/PG_VERSION ]]; then
       echo "PostgreSQL finds its database in $PGDATA"
     else
-      file_env POSTGRES_PASSWORD
-      file_env POSTGRES_USER postgres
-      file_env POSTGRES_DB "$POSTGRES_USER"
-      file_env POSTGRES_INITDB_ARGS
       if [[ -z $POSTGRES_PASSWORD && ${POSTGRES_HOST_AUTH_METHOD-} != trust ]]; then
         echo "The database is empty and its superuser has no password: set POSTGRES_PASSWORD." >&2
         echo "(POSTGRES_HOST_AUTH_METHOD=trust lets everybody in without one.)" >&2
