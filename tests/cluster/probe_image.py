@@ -14,7 +14,7 @@ REFERENCE = "docker.io/learnflow-test/probe:1"
 
 
 def build(folder: Path) -> Path:
-    """The image as `docker save` would give it."""
+    """The program; beside it lies the image, as `docker save` would give it."""
     program = folder / "probe"
     subprocess.run(
         ["go", "build", "-C", Path(__file__).with_name("probe"), "-o", program, "."],
@@ -33,8 +33,7 @@ def build(folder: Path) -> Path:
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
     }
     manifest = [{"Config": "config.json", "RepoTags": [REFERENCE], "Layers": ["layer.tar"]}]
-    archive = folder / "probe.tar"
-    archive.write_bytes(
+    program.with_suffix(".tar").write_bytes(
         _tar(
             {
                 "config.json": json.dumps(config).encode(),
@@ -43,7 +42,7 @@ def build(folder: Path) -> Path:
             }
         )
     )
-    return archive
+    return program
 
 
 def _tar(files: dict[str, bytes]) -> bytes:

@@ -63,7 +63,8 @@ def _mounts(deadline: Deadline) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
 
     def mount(*arguments: str) -> None:
-        run(["mount", *arguments], deadline=deadline)
+        # Without -n it would note something in the host's /run.
+        run(["mount", "-n", *arguments], deadline=deadline)
 
     mount("-t", "tmpfs", "-o", "mode=755", layout.NAME, str(transient))
     Path(transient, layout.NAME).mkdir()
@@ -88,5 +89,7 @@ route add {layout.SERVICES} dev lo src {layout.NODE_ADDRESS}
 """
     # The route to the Services only lets the node's own packets be made; none is sent by it.
     run(["ip", "-batch", "-"], stdin=commands, deadline=deadline)
-    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    # A refusal that the kernel holds back, to save packets, would be a timeout.
+    for setting, value in (("ip_forward", "1"), ("icmp_ratelimit", "0")):
+        Path("/proc/sys/net/ipv4", setting).write_text(value)
     run(["nft", "-f", "-"], stdin=_FENCE, deadline=deadline)

@@ -31,7 +31,8 @@ def claim(deadline: Deadline) -> None:
 
     Raises Failure(local-cluster-address-taken).
     """
-    _await_unplugged(deadline)
+    if _foreign(_unplugged(deadline)):
+        raise _taken(f"a network interface named {LINK}")
     ours = ipaddress.IPv4Network(layout.NETWORK)
     for route in _ip(deadline, "-4", "route", "show"):
         if str(route.get("protocol")) == _PROTOCOL or route["dst"] == "default":
@@ -61,21 +62,23 @@ route add {layout.SERVICES} {via}
 
 def clear(deadline: Deadline) -> None:
     """Take away what `claim` and `plug` made."""
-    _await_unplugged(deadline)
+    _unplugged(deadline)
     if any(str(each.get("protocol")) == _PROTOCOL for each in _ip(deadline, "-4", "route", "show")):
         run(["ip", "route", "flush", "proto", _PROTOCOL], deadline=deadline)
 
 
-def _await_unplugged(deadline: Deadline) -> None:
-    """Until our link of an ended node is gone. Raises Failure when it is somebody else's."""
+def _unplugged(deadline: Deadline) -> dict[str, Any] | None:
+    """What has the link's name, once ours of an ended node is gone."""
     patience = deadline.within(_GONE_SECONDS)
-    while (link := _link(deadline)) is not None:
-        if link.get("ifalias") != _ALIAS:
-            raise _taken(f"a network interface named {LINK}")
+    while (link := _link(deadline)) is not None and not _foreign(link):
         if patience.passed():
             run(["ip", "link", "delete", LINK], deadline=deadline)
-            return
         time.sleep(0.02)
+    return link
+
+
+def _foreign(link: dict[str, Any] | None) -> bool:
+    return link is not None and link.get("ifalias") != _ALIAS
 
 
 def _link(deadline: Deadline) -> dict[str, Any] | None:

@@ -211,6 +211,7 @@ def _launch(programs: layout.Programs, cgroup: str, deadline: Deadline) -> None:
         deadline.remaining()
         time.sleep(_POLL_SECONDS / 10)
     network.plug(started.pid, deadline)
+    started.returncode = 0  # it outlives this process: nobody is to wait for it
 
 
 def _last_words() -> str:
