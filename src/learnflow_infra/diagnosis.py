@@ -40,14 +40,16 @@ class State:
     """Whether the findings can no longer heal by waiting."""
 
 
-def state(service: str, workload: Object | None, pods: Iterable[Object]) -> State:
-    """Judge a StatefulSet and its pods."""
+def state(service: str, workload: Object | None, pods: Iterable[Object], expected: int) -> State:
+    """Judge a StatefulSet and its pods, of which the settings expect so many."""
     if workload is None:
         return State(
-            0, 0, False, (finding("not-deployed", f"{service} is not there", service=service),)
+            0,
+            expected,
+            False,
+            (finding("not-deployed", f"{service} is not there", service=service),),
         )
     uid = workload["metadata"]["uid"]
-    total = int(workload["spec"].get("replicas", 1))
     status = workload.get("status", {})
     revision = status.get("updateRevision")
     observed = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
@@ -65,7 +67,7 @@ def state(service: str, workload: Object | None, pods: Iterable[Object]) -> Stat
         for each, lasting in _pod_findings(service, pod):
             found.append(each)
             final = final or lasting
-    return State(ready, total, ready >= total and observed, tuple(found), final)
+    return State(ready, expected, ready >= expected and observed, tuple(found), final)
 
 
 def is_ready(pod: Object) -> bool:

@@ -73,7 +73,12 @@ def _prove(
     namespace = settings.cluster.namespace
     selector = manifests.selector_text(service.name)
     pods = kube.list("Pod", namespace, selector)
-    state = diagnosis.state(service.name, kube.get("StatefulSet", namespace, service.name), pods)
+    state = diagnosis.state(
+        service.name,
+        kube.get("StatefulSet", namespace, service.name),
+        pods,
+        len(service.pods(settings)),
+    )
     verdict.ready, verdict.total = state.ready, state.total
     verdict.image = _image(pods)
     if not state.done:

@@ -55,4 +55,4 @@ def _states(
         else:
             pods[pod["metadata"]["name"]] = pod
         workload = kube.get("StatefulSet", namespace, service.name)
-        yield diagnosis.state(service.name, workload, pods.values())
+        yield diagnosis.state(service.name, workload, pods.values(), len(service.pods(settings)))

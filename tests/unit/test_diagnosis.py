@@ -45,7 +45,7 @@ def pod(
 
 
 def test_done_when_all_owned_pods_of_the_current_revision_are_ready() -> None:
-    assert diagnosis.state("kafka", workload(), [pod()]).done
+    assert diagnosis.state("kafka", workload(), [pod()], 1).done
 
 
 @pytest.mark.parametrize(
@@ -61,22 +61,26 @@ def test_done_when_all_owned_pods_of_the_current_revision_are_ready() -> None:
     ids=["none", "unready", "pending", "stray", "old revision", "going"],
 )
 def test_not_done_with(pods: list[dict[str, Any]]) -> None:
-    assert not diagnosis.state("kafka", workload(), pods).done
+    assert not diagnosis.state("kafka", workload(), pods, 1).done
 
 
 def test_not_done_while_the_controller_has_not_seen_the_change() -> None:
-    assert not diagnosis.state("kafka", workload(observedGeneration=1), [pod()]).done
+    assert not diagnosis.state("kafka", workload(observedGeneration=1), [pod()], 1).done
+
+
+def test_a_workload_scaled_down_by_hand_is_not_done() -> None:
+    assert not diagnosis.state("kafka", workload(replicas=0), [], 1).done
 
 
 def test_a_finished_job_beside_the_workload_is_no_failure() -> None:
     job = pod("job-x", owner="job", phase="Succeeded", ready=False)
-    state = diagnosis.state("kafka", workload(), [pod(), job])
+    state = diagnosis.state("kafka", workload(), [pod(), job], 1)
     assert state.done
     assert state.findings == ()
 
 
 def test_nothing_deployed_is_said() -> None:
-    state = diagnosis.state("kafka", None, [])
+    state = diagnosis.state("kafka", None, [], 1)
     assert [each.code for each in state.findings] == ["not-deployed"]
 
 
@@ -95,7 +99,7 @@ def test_nothing_deployed_is_said() -> None:
 )
 def test_a_waiting_container_names_its_cause(reason: str, code: str, final: bool) -> None:
     waiting = {"state": {"waiting": {"reason": reason, "message": "why\nand\tmore"}}}
-    state = diagnosis.state("kafka", workload(), [pod(ready=False, container=waiting)])
+    state = diagnosis.state("kafka", workload(), [pod(ready=False, container=waiting)], 1)
     assert [each.code for each in state.findings] == [code]
     assert state.final is final
     assert "\n" not in state.findings[0].message
@@ -103,7 +107,7 @@ def test_a_waiting_container_names_its_cause(reason: str, code: str, final: bool
 
 def test_a_container_that_is_only_being_created_is_waited_for() -> None:
     waiting = {"state": {"waiting": {"reason": "ContainerCreating"}}}
-    state = diagnosis.state("kafka", workload(), [pod(ready=False, container=waiting)])
+    state = diagnosis.state("kafka", workload(), [pod(ready=False, container=waiting)], 1)
     assert (state.findings, state.final) == ((), False)
 
 
@@ -113,7 +117,7 @@ def test_a_container_killed_for_memory_is_told_from_a_crash() -> None:
         "state": {"waiting": {"reason": "CrashLoopBackOff"}},
         "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
     }
-    state = diagnosis.state("kafka", workload(), [pod(ready=False, container=container)])
+    state = diagnosis.state("kafka", workload(), [pod(ready=False, container=container)], 1)
     assert [each.code for each in state.findings] == ["out-of-memory"]
 
 
@@ -121,7 +125,7 @@ def test_a_pod_without_room_is_final_and_one_whose_volume_comes_is_not() -> None
     def unschedulable(message: str) -> diagnosis.State:
         condition = {"type": "PodScheduled", "reason": "Unschedulable", "message": message}
         pending = pod(phase="Pending", ready=False, conditions=[condition])
-        return diagnosis.state("kafka", workload(), [pending])
+        return diagnosis.state("kafka", workload(), [pending], 1)
 
     assert unschedulable("0/1 nodes are available: 1 Insufficient memory.").final
     assert not unschedulable("pod has unbound immediate PersistentVolumeClaims").final

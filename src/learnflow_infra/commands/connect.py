@@ -13,6 +13,7 @@ from learnflow_infra.failures import Failure, finding
 from learnflow_infra.kube import Kube
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service
+from learnflow_infra.settings import Settings
 from learnflow_infra.tunnel import DialError, FromHost, Listener, splice
 
 
@@ -31,7 +32,7 @@ def connect(request: Request, ready: Callable[[Report], None]) -> None:
         hints = {}
         lines = []
         for service in request.services:
-            _require_deployed(kube, namespace, service)
+            _require_deployed(kube, settings, service)
             ports = service.host_ports(settings)
             route = FromHost(kube, namespace, ports)
             for port in ports:
@@ -60,10 +61,11 @@ def connect(request: Request, ready: Callable[[Report], None]) -> None:
             kube.require_alive()
 
 
-def _require_deployed(kube: Kube, namespace: str, service: Service) -> None:
+def _require_deployed(kube: Kube, settings: Settings, service: Service) -> None:
+    namespace = settings.cluster.namespace
     workload = kube.get("StatefulSet", namespace, service.name)
     pods = kube.list("Pod", namespace, manifests.selector_text(service.name))
-    state = diagnosis.state(service.name, workload, pods)
+    state = diagnosis.state(service.name, workload, pods, len(service.pods(settings)))
     if state.ready == 0:
         message = f"{service.name}: no pod is ready"
         raise Failure(

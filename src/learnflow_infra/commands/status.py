@@ -21,7 +21,7 @@ def status(request: Request) -> Report:
         pods = kube.list("Pod", namespace, manifests.SCOPE_SELECTOR)
         for service in request.services:
             workload = objects.get(("StatefulSet", service.name))
-            state = diagnosis.state(service.name, workload, pods)
+            state = diagnosis.state(service.name, workload, pods, len(service.pods(settings)))
             own = manifests.selector(service.name).items()
             claims = {
                 name: claim
