@@ -3,13 +3,16 @@
 set -o errexit -o nounset -o pipefail
 
 bin=/opt/kafka/bin
-KAFKA_HEAP_OPTS=-Xmx256m KAFKA_OPTS=-Xshare:on /etc/kafka/docker/run &
+export KAFKA_HEAP_OPTS=-Xmx256m
+small="-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+KAFKA_JVM_PERFORMANCE_OPTS=$small KAFKA_OPTS=-Xshare:on /etc/kafka/docker/run &
 server=$!
 until (: <>/dev/tcp/localhost/9092) 2>/dev/null; do
   kill -0 "$server"
   sleep 0.1
 done
 
+export KAFKA_JVM_PERFORMANCE_OPTS=$small
 client=(--bootstrap-server localhost:9092 --topic proof)
 echo hello | "$bin/kafka-console-producer.sh" "${client[@]}"
 [[ $("$bin/kafka-console-consumer.sh" "${client[@]}" --from-beginning --max-messages 1 --timeout-ms 30000) == hello ]]

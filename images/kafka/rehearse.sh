@@ -7,7 +7,7 @@ export LOG_DIR=/tmp/logs KAFKA_HEAP_OPTS=-Xmx256m
 small=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1)
 
 mkdir /tmp/config
-env CLUSTER_ID="$("$bin/kafka-storage.sh" random-uuid)" \
+CLUSTER_ID=cmVoZWFyc2FsLTAwMDAwMA \
   KAFKA_JVM_PERFORMANCE_OPTS="${small[*]} -XX:ArchiveClassesAtExit=/opt/kafka/storage.jsa" \
   "$bin/kafka-run-class.sh" kafka.docker.KafkaDockerWrapper setup --default-configs-dir /etc/kafka/docker \
   --mounted-configs-dir /mnt/shared/config --final-configs-dir /tmp/config
@@ -20,7 +20,7 @@ until (: <>/dev/tcp/localhost/9092) 2>/dev/null; do
   sleep 0.1
 done
 
-export KAFKA_JVM_PERFORMANCE_OPTS="${small[*]}"
+export KAFKA_JVM_PERFORMANCE_OPTS="${small[*]} -XX:SharedArchiveFile=/opt/kafka/storage.jsa"
 client=(--bootstrap-server localhost:9092 --topic rehearsal)
 "$bin/kafka-topics.sh" "${client[@]}" --create
 echo hello | "$bin/kafka-console-producer.sh" "${client[@]}"

@@ -90,9 +90,7 @@ def _build(
     if os.geteuid() != 0:
         raise failed(f"building an image compatible with {reference} needs root", log)
     say(f"building an image compatible with {reference}")
-    environment = debian.programs(
-        {**_PROGRAMS, **recipe.builder.PROGRAMS}, deadline=deadline, say=say
-    )
+    environment = debian.programs(_PROGRAMS, deadline=deadline, say=say)
     base, own = (paths.shipped("images") / each for each in ("base", recipe.name))
     left_out = base / "left-out.txt"
     base_pins, own_pins = _pins(base / "packages.txt"), _pins(own / "packages.txt")
@@ -150,7 +148,7 @@ def _stand_in_for_scripts(root: Root) -> None:
     var_run.symlink_to("../run")
     (root.path / "usr/bin/awk").symlink_to("mawk")
     # A container runtime puts its own over it; while the image is made there is none.
-    root.write("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n")
+    root.write("etc/hosts", "127.0.0.1 localhost\n")
 
 
 def _architecture(package: Path) -> str:

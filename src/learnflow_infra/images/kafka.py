@@ -12,7 +12,6 @@ from typing import Any
 
 from learnflow_infra.images.root import Root, failed
 
-PROGRAMS = {"mvn": "maven"}
 USER = 1000
 RUN_AS = f"{USER}:{USER}"
 
@@ -32,9 +31,14 @@ SETTINGS: dict[str, Any] = {
 
 def fill(root: Root, recipe: Path, scratch: Path) -> None:
     """Fills a root file system that has its packages, and archives the classes that it loads."""
+    if shutil.which("mvn", path=root.environment.get("PATH")) is None:
+        raise failed(
+            "Maven, which fetches Kafka, is not there: install the package maven", root.log
+        )
     with ThreadPoolExecutor(1) as pool:
         jars = pool.submit(_fetch_jars, root, recipe, scratch / "jars")
         _lay_out(root, recipe)
+        _trust_authorities(root)
         libraries = root.path / "opt/kafka/libs"
         shutil.copytree(jars.result(), libraries)
     _own(libraries, USER)
@@ -65,6 +69,21 @@ def _lay_out(root: Root, recipe: Path) -> None:
         root.folder(name, 0o775, (USER, 0))
     for name in ("etc/kafka", "var/lib/kafka"):
         _own(root.folder(name, 0o775, (USER, 0)), 0)
+
+
+def _trust_authorities(root: Root) -> None:
+    """Makes Java's store of the certificate authorities that Debian ships."""
+    root.folder("etc/ssl/certs/java", 0o755, (0, 0))
+    program = "/usr/share/ca-certificates-java/ca-certificates-java.jar"
+    root.run_inside(
+        "making Java's store of certificate authorities",
+        (
+            *("bash", "-euo", "pipefail", "-c"),
+            "printf '+%s\\n' /usr/share/ca-certificates/mozilla/*.crt | "
+            f"java -jar {program} -storepass changeit",
+        ),
+        environment=ENVIRONMENT,
+    )
 
 
 def _tools(table: str) -> Iterator[tuple[str, str]]:

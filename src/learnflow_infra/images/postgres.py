@@ -9,7 +9,6 @@ from typing import Any
 
 from learnflow_infra.images.root import Root, failed
 
-PROGRAMS: dict[str, str] = {}
 USER = 999
 RUN_AS = "0:0"  # the entry point steps down
 MAJOR = "17"

@@ -92,7 +92,7 @@ class Root:
         *,
         user: str = "0:0",
         environment: Mapping[str, str],
-        seconds: float = 120,
+        seconds: float = 300,
     ) -> None:
         """Runs a command of the root file system itself, with loopback as its only network."""
         settings = [f"{name}={value}" for name, value in environment.items()]
