@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import os
 import select
 import shutil
 import socket
@@ -57,22 +56,6 @@ class ApiError(Exception):
         super().__init__(f"{code} {reason}: {self.message}")
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = _connect_unix(self._path, self.timeout)
-
-
-def _connect_unix(path: str, timeout: float | None) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(timeout)
-    connection.connect(path)
-    return connection
-
-
 class Kube:
     """One context of one kubeconfig. A context manager; its methods may be called from threads.
 
@@ -109,11 +92,20 @@ class Kube:
             said = lines[-1][:300] if lines else f"exit code {self._proxy.returncode}"
             raise Failure(finding("kubectl-failed", f"kubectl proxy ended: {said}"))
 
-    def _await_proxy(self) -> None:
-        while not os.path.exists(self._socket):  # noqa: PTH110 (on every request's path)
-            self.require_alive()
-            self.deadline.remaining()
-            time.sleep(0.005)
+    def _connect(self, timeout: float) -> socket.socket:
+        """A connection to the proxy, which at first is not there and then does not listen yet."""
+        while True:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.settimeout(timeout)
+            try:
+                connection.connect(self._socket)
+            except (FileNotFoundError, ConnectionRefusedError):
+                connection.close()
+                self.require_alive()
+                self.deadline.remaining()
+                time.sleep(0.005)
+            else:
+                return connection
 
     # ---- requests
 
@@ -142,8 +134,8 @@ class Kube:
         body: object = None,
         content_type: str = "application/json",
     ) -> Iterator[http.client.HTTPResponse]:
-        self._await_proxy()
-        connection = _UnixConnection(self._socket, timeout)
+        connection = http.client.HTTPConnection("localhost", timeout=timeout)
+        connection.sock = self._connect(timeout)
         target = "/" + path + ("?" + urlencode(query) if query else "")
         data = None if body is None else json.dumps(body).encode()
         try:
@@ -259,13 +251,12 @@ class Kube:
     def _stream(self, where: str, query: Sequence[tuple[str, str]], protocol: str) -> Stream:
         import websocket
 
-        self._await_proxy()
         timeout = min(REQUEST_SECONDS, self.deadline.remaining())
         connection = websocket.WebSocket()
         try:
             connection.connect(  # type: ignore[no-untyped-call]
                 f"ws://localhost/{where}?{urlencode(query)}",
-                socket=_connect_unix(self._socket, timeout),
+                socket=self._connect(timeout),
                 subprotocols=[protocol],
                 suppress_origin=True,
             )

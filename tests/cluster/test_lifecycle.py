@@ -24,7 +24,8 @@ def elsewhere(person: Person, request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def test_down_keeps_the_data_and_up_brings_it_back(person: Person, elsewhere: str) -> None:
-    assert person.run("up", "postgres").exit_code == 0
+    answer = person.run("up", "postgres")
+    assert answer.exit_code == 0, answer.stdout
     in_pod = ("-n", elsewhere, *PSQL)
     person.kubectl(*in_pod, stdin="create table kept as select 42 as n")
     secret = ("get", "secret", "postgres-credentials", "-n", elsewhere, "-o", "jsonpath={.data}")
@@ -40,13 +41,15 @@ def test_down_keeps_the_data_and_up_brings_it_back(person: Person, elsewhere: st
         "data-postgres-0": "Bound"
     }
 
-    assert person.run("up", "postgres").exit_code == 0
+    answer = person.run("up", "postgres")
+    assert answer.exit_code == 0, answer.stdout
     assert person.kubectl(*in_pod, stdin="select n from kept").strip() == "42"
     assert person.kubectl(*secret) == credentials
 
 
 def test_purge_removes_the_data_and_the_namespace(person: Person, elsewhere: str) -> None:
-    assert person.run("up", "postgres").exit_code == 0
+    answer = person.run("up", "postgres")
+    assert answer.exit_code == 0, answer.stdout
     answer = person.run("down", "--purge", "--json")
     assert answer.exit_code == 0
     assert f"namespace/{elsewhere}" in answer.json["removed"]
@@ -65,7 +68,8 @@ def test_purge_removes_the_data_and_the_namespace(person: Person, elsewhere: str
 def test_purge_leaves_a_namespace_that_holds_something_of_others(
     person: Person, elsewhere: str
 ) -> None:
-    assert person.run("up", "postgres").exit_code == 0
+    answer = person.run("up", "postgres")
+    assert answer.exit_code == 0, answer.stdout
     person.kubectl("create", "configmap", "someone", "--from-literal=a=b", "-n", elsewhere)
     answer = person.run("down", "--purge", "--json")
     assert answer.exit_code == 0
