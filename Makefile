@@ -26,11 +26,12 @@ check: .venv/developing ## formatting, lint, types
 	$(BIN)/mypy
 
 test: check ## everything, on a real cluster in a network of its own; needs root on Linux
-	$(BIN)/python -m learnflow_infra.cluster.local.build
+	$(BIN)/python tests/prepare.py
 	tests/sandbox $(BIN)/pytest
 
 bench: .venv/developing ## speed, as ratios within one run
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python tests/prepare.py
+	tests/sandbox $(BIN)/python benchmarks/bench.py
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'
