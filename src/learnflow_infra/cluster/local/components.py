@@ -93,6 +93,8 @@ _ETCD = (
     # It elects itself: there is nobody to wait for.
     *("--heartbeat-interval=10", "--election-timeout=100"),
     "--advertise-client-urls=https://127.0.0.1:2379",
+    # On one port with HTTP, watches starve, and with them everything that waits for a change.
+    "--listen-client-http-urls=https://127.0.0.1:2382",
     "--listen-peer-urls=http://127.0.0.1:2380",
     "--initial-advertise-peer-urls=http://127.0.0.1:2380",
     f"--initial-cluster={layout.NAME}=http://127.0.0.1:2380",
