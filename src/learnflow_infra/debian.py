@@ -70,8 +70,8 @@ def _unpacked(packages: list[str], deadline: Deadline, say: Callable[[str], None
         raise Failure(
             finding(
                 "programs-missing",
-                f"neither is there {absent[0]} to fetch the packages {', '.join(packages)}, "
-                "nor are their programs on PATH",
+                f"there is no {absent[0]} to fetch the packages {', '.join(packages)}, "
+                "and their programs are not on PATH",
                 remedy=f"Install what your system has in place of: {', '.join(packages)}.",
             )
         )

@@ -1,0 +1,119 @@
+"""The local cluster's certificates, locks and logs, without a cluster."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from learnflow_infra.cluster.local import layout, lock, node, pki
+from learnflow_infra.deadline import Deadline
+from learnflow_infra.failures import Failure
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cluster's folders, moved to where a test may write."""
+    for name in ("PKI", "CONFIG", "LOGS", "RUN"):
+        monkeypatch.setattr(layout, name, tmp_path / name.lower())
+    monkeypatch.setattr(layout, "LOCK", tmp_path / "run" / "lock")
+    return tmp_path
+
+
+def _certificate(name: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((layout.PKI / f"{name}.crt").read_bytes())
+
+
+def test_each_certificate_is_signed_by_its_own_authority(folders: Path) -> None:
+    pki.ensure()
+    issuers = {
+        "apiserver": "ca",
+        "kubelet": "ca",
+        "etcd": "etcd-ca",
+        "apiserver-etcd-client": "etcd-ca",
+        "front-proxy-client": "front-proxy-ca",
+    }
+    for name, authority in issuers.items():
+        _certificate(name).verify_directly_issued_by(_certificate(authority))
+
+
+def test_strict_clients_accept_the_certificates(folders: Path) -> None:
+    pki.ensure()
+    for name in ("apiserver", "admin"):
+        extensions = _certificate(name).extensions
+        assert extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+    trust = ssl.create_default_context(cafile=str(layout.PKI / "ca.crt"))
+    trust.load_cert_chain(layout.PKI / "admin.crt", layout.PKI / "admin.key")
+
+
+def test_the_kubelet_is_a_node_and_a_client(folders: Path) -> None:
+    pki.ensure()
+    kubelet = _certificate("kubelet")
+    groups = kubelet.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    assert [group.value for group in groups] == ["system:nodes"]
+    usage = kubelet.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+
+
+def test_keys_are_kept_once_made_and_only_the_owner_reads_them(folders: Path) -> None:
+    pki.ensure()
+    made = {path: path.read_bytes() for path in layout.PKI.iterdir()}
+    pki.ensure()
+    assert made == {path: path.read_bytes() for path in layout.PKI.iterdir()}
+    keys = [*layout.PKI.glob("*.key"), *layout.CONFIG.glob("*.kubeconfig")]
+    assert keys
+    assert all(path.stat().st_mode & 0o077 == 0 for path in keys)
+
+
+def test_half_made_keys_are_made_anew(folders: Path) -> None:
+    pki.ensure()
+    (layout.PKI / "complete").unlink()
+    (layout.PKI / "ca.key").write_text("cut off")
+    pki.ensure()
+    _certificate("apiserver").verify_directly_issued_by(_certificate("ca"))
+
+
+def test_a_second_start_waits_for_the_first(folders: Path) -> None:
+    with (
+        lock.exclusive(Deadline(5)),
+        pytest.raises(Failure, match="deadline-passed"),
+        lock.exclusive(Deadline(0.1)),
+    ):
+        pytest.fail("two at once")
+
+
+def test_a_lock_whose_folder_was_purged_counts_no_more(folders: Path) -> None:
+    with lock.exclusive(Deadline(5)):
+        for path in layout.RUN.iterdir():
+            path.unlink()
+        layout.RUN.rmdir()
+        with lock.exclusive(Deadline(5)):
+            assert layout.RUN.is_dir()
+
+
+def test_the_node_lives_as_long_as_somebody_has_its_lock_open(folders: Path) -> None:
+    assert not lock.node_lives()
+    layout.RUN.mkdir()
+    held = lock.hold_for_node()
+    assert lock.node_lives()
+    os.close(held)
+    assert not lock.node_lives()
+
+
+def test_a_long_log_is_cut_and_its_last_part_kept(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "_LOG_BYTES", 10)
+    layout.LOGS.mkdir()
+    log = layout.LOGS / "kubelet.log"
+    with log.open("ab") as writer:
+        writer.write(b"the first words, the last")
+        writer.flush()
+        node._bound_logs()
+        writer.write(b"more")
+    assert log.read_bytes() == b"more"
+    assert log.with_suffix(".log.1").read_bytes() == b"s, the last"[-10:]

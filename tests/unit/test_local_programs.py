@@ -1,0 +1,75 @@
+"""What is told when the local cluster's programs can be neither found, fetched nor built."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from learnflow_infra import debian
+from learnflow_infra.cluster.local import build
+from learnflow_infra.deadline import Deadline
+from learnflow_infra.failures import Failure
+
+
+def _executable(path: Path, script: str) -> None:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with one folder on its PATH and nothing in its cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(debian, "_MORE_FOLDERS", ())
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+def test_a_program_that_is_there_is_used_as_it_is(empty: Path) -> None:
+    _executable(empty / "tool", "exit 0")
+    found = debian.programs({"tool": "tool-package"}, deadline=Deadline(5), say=pytest.fail)
+    assert found == {"PATH": str(empty)}
+
+
+def test_without_apt_the_packages_are_named(empty: Path) -> None:
+    with pytest.raises(Failure, match="no apt-get") as raised:
+        debian.programs({"tool": "tool-package"}, deadline=Deadline(5), say=str)
+    assert "tool-package" in raised.value.findings[0].remedy
+
+
+def test_a_refused_download_names_its_log(empty: Path, tmp_path: Path) -> None:
+    _executable(empty / "apt-get", "echo 'E: no network here' >&2; exit 100")
+    _executable(empty / "dpkg", "exit 0")
+    with pytest.raises(Failure, match="E: no network here; see ") as raised:
+        debian.programs({"tool": "tool-package"}, deadline=Deadline(5), say=str)
+    log = Path(str(raised.value).rpartition("see ")[2])
+    assert "no network here" in log.read_text()
+    assert not list(log.parent.glob("fetching-*"))
+
+
+def test_without_go_it_says_so(empty: Path) -> None:
+    assert build.obstacle() == "it is built with Go, and there is no `go` on PATH"
+
+
+def test_an_old_go_is_named(empty: Path) -> None:
+    _executable(empty / "go", "echo go1.19.8")
+    assert build.obstacle() == "it is built with Go 1.21 or newer, and this is go1.19.8"
+
+
+def test_a_failed_build_tells_why_and_leaves_nothing_half_built(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tool in ("containerd", "containerd-shim-runc-v2", "ctr", "runc", "nft", "ptp"):
+        _executable(empty / tool, "exit 0")
+    for tool in ("host-local", "loopback"):
+        _executable(empty / tool, "exit 0")
+    _executable(empty / "go", "echo 'go: no space left on device'; exit 1")
+    with pytest.raises(Failure, match="local-cluster-build-failed: go: no space left") as raised:
+        build.programs(Deadline(10), str)
+    assert not build.binary().exists()
+    assert [path.name for path in build.folder().iterdir()] == ["build.log"]
+    assert os.fspath(build.folder() / "build.log") in str(raised.value)
