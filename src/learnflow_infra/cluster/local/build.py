@@ -32,7 +32,6 @@ _PACKAGES = {
 }
 _BINARY, _PAUSE = layout.NAME, "pause.tar"
 _GO = {"CGO_ENABLED": "0", "GOWORK": "off"}
-_PACKAGES_COMPILED = 2800  # of a cold build, for whoever watches it
 _LEAST_GO = (1, 21)  # older ones cannot fetch the version that the module asks for
 _SAY_SECONDS = 5.0
 _LONG_SECONDS = 3600.0
@@ -115,7 +114,7 @@ def _go_build(
             stderr=output_file.fileno(),
             env=_GO,
         )
-        said = time.monotonic()
+        said, before = time.monotonic(), -1
         try:
             while builder.poll() is None:
                 deadline.remaining()
@@ -124,7 +123,8 @@ def _go_build(
                     said = time.monotonic()
                     lines = log.read_text(errors="replace").splitlines()
                     compiled = sum(1 for line in lines if not line.startswith("go: "))
-                    say(f"compiled {compiled} of some {_PACKAGES_COMPILED} packages")
+                    say(f"{compiled} packages compiled" if compiled > before else "linking")
+                    before = compiled
         finally:
             process.end(builder)
     if builder.returncode != 0:
