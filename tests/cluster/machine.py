@@ -33,8 +33,10 @@ class Machine:
         self.home = folder / "home"
         self.home.mkdir()
         self.cache = folder / "cache"
-        for part in ("local-cluster", "debian"):
-            _clone(paths.cache() / part, self.cache / "learnflow-infra" / part)
+        for part in (build.binary().parent, paths.cache() / "debian"):
+            _clone(part, self.cache / "learnflow-infra" / part.relative_to(paths.cache()))
+        built = build.binary().relative_to(paths.cache())
+        self.kubectl_argv = (str(self.cache / "learnflow-infra" / built), "kubectl")
         self._environment = {
             **os.environ,
             "HOME": str(self.home),
@@ -84,8 +86,7 @@ class Machine:
 
     def kubectl(self, *arguments: str, exit_code: int = 0) -> str:
         """With the context that the local cluster left in the person's kubeconfig."""
-        (binary,) = (self.cache / "learnflow-infra" / "local-cluster").glob("*/learnflow-local")
-        return self.run(binary, "kubectl", *arguments, exit_code=exit_code)
+        return self.run(*self.kubectl_argv, *arguments, exit_code=exit_code)
 
     def load(self, archive: Path) -> None:
         program = (

@@ -144,8 +144,7 @@ def test_logs_and_exec(running: Machine) -> None:
 
 
 def test_a_port_is_forwarded(running: Machine) -> None:
-    (binary,) = running.cache.glob("learnflow-infra/local-cluster/*/learnflow-local")
-    forward = running.start(binary, "kubectl", "port-forward", "pod/web-0", ":8080")
+    forward = running.start(*running.kubectl_argv, "port-forward", "pod/web-0", ":8080")
     try:
         assert forward.stdout is not None
         port = forward.stdout.readline().split(":")[1].split()[0]  # Forwarding from 127.0.0.1:1234
