@@ -199,7 +199,8 @@ class Proxy:
     """An HTTP CONNECT proxy on loopback that dials by a route, for clients that take a proxy.
 
     Its URL carries a random password, so that no one else on the machine gets through. Failed
-    dials are kept in `refusals`, because clients tell little of why a connection failed.
+    dials are kept in `refusals`, because clients tell little of why a connection failed; the others
+    in `reached`.
     """
 
     def __init__(self, route: Route) -> None:
@@ -209,6 +210,7 @@ class Proxy:
         self._expected = f"proxy-authorization: basic {credentials}".lower()
         self._listener = Listener(0, self._serve)
         self.refusals: dict[str, str] = {}
+        self.reached: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -244,6 +246,7 @@ class Proxy:
                 client.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
             client.close()
             return
+        self.reached.add(words[1])
         client.settimeout(None)
         client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
         splice(client, server)

@@ -46,8 +46,8 @@ class Kafka:
     reconcile_first = False
 
     def proof_connections(self, settings: Settings) -> int:
-        # Each address once, and three clients that bootstrap and then go to a broker.
-        return settings.kafka.brokers + 3 * 2
+        # Two bootstraps, each followed by a broker's own address, and the other brokers' addresses.
+        return 3 + settings.kafka.brokers
 
     def image(self, settings: Settings) -> str:
         return settings.kafka.image
@@ -257,6 +257,8 @@ class _Client:
         advertised: set[str],
     ) -> None:
         self._route = route
+        self._proxy = proxy
+        self._shared: Any = None
         self._advertised = advertised
         self._brokers = access.settings.kafka.brokers
         self._deadline = access.deadline
@@ -281,37 +283,43 @@ class _Client:
     def admin(self) -> Any:
         from kafka import KafkaAdminClient
 
-        admin = KafkaAdminClient(**self._config)
+        admin = KafkaAdminClient(**self._config, kafka_client=self._network)
         self._open.callback(admin.close)
         return admin
+
+    def _network(self, **config: Any) -> Any:
+        """One set of connections for administration and consumer, which both run it in a thread
+        of its own; a producer drives its connections itself and cannot share them."""
+        from kafka.net.compat import KafkaNetClient
+
+        if self._shared is None:
+            self._shared = KafkaNetClient(**config)
+        return self._shared
 
     def _producer(self) -> Any:
         from kafka import KafkaProducer
 
-        producer = KafkaProducer(**self._config, acks="all", metrics_enabled=False)
+        producer = KafkaProducer(
+            **self._config, acks="all", enable_idempotence=False, metrics_enabled=False
+        )
         self._open.callback(producer.close, 0)
         return producer
 
-    def _consumer(self) -> Any:
-        from kafka import KafkaConsumer
-
-        consumer = KafkaConsumer(**self._config, metrics_enabled=False)
-        self._open.callback(consumer.close, autocommit=False)
-        return consumer
-
     def round_trip(self) -> None:
-        from kafka import TopicPartition
+        from kafka import KafkaConsumer, TopicPartition
 
         topic = f"learnflow-probe-{secrets.token_hex(8)}"
         payload = secrets.token_bytes(64)
-        # Each client finds its way to a broker of its own: all three at once.
-        with ThreadPoolExecutor(3) as pool:
-            opening = [pool.submit(open_) for open_ in (self.admin, self._producer, self._consumer)]
-            admin, producer, consumer = (each.result() for each in opening)
-            advertised = pool.submit(self._check_advertised, admin)
+        with ThreadPoolExecutor(2) as pool:
+            opening = pool.submit(self._producer)
+            admin = self.admin()
             admin.create_topics({topic: {"num_partitions": 1}})
             try:
-                producer.send(topic, payload).get(self._deadline.remaining())
+                advertised = pool.submit(self._check_advertised, admin)
+                opening.result().send(topic, payload).get(self._deadline.remaining())
+                consumer = KafkaConsumer(
+                    **self._config, kafka_client=self._network, metrics_enabled=False
+                )
                 partition = TopicPartition(topic, 0)
                 consumer.assign([partition])
                 consumer.seek(partition, 0)
@@ -338,11 +346,12 @@ class _Client:
         for address in sorted(found):
             if address not in self._advertised:
                 raise Failure(_unusable(address, "it is not the address that was set"))
-            host, _, port = address.rpartition(":")
-            try:
-                self._route.dial(host, int(port)).close()
-            except DialError as error:
-                raise Failure(_unusable(address, str(error))) from error
+            if address not in self._proxy.reached:
+                host, _, port = address.rpartition(":")
+                try:
+                    self._route.dial(host, int(port)).close()
+                except DialError as error:
+                    raise Failure(_unusable(address, str(error))) from error
 
 
 def _unusable(address: str, reason: str) -> Any:

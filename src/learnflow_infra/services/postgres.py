@@ -29,7 +29,7 @@ set -e
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   rm -rf "$PGDATA.new"
   initdb -D "$PGDATA.new" --username=postgres --auth-local=peer --auth-host=scram-sha-256 \\
-    --encoding=UTF8 --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C
+    --data-checksums --encoding=UTF8 --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C
   echo 'host all all all scram-sha-256' >> "$PGDATA.new/pg_hba.conf"
   mv "$PGDATA.new" "$PGDATA"
 fi
