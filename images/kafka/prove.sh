@@ -8,7 +8,7 @@ small="-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 KAFKA_JVM_PERFORMANCE_OPTS=$small KAFKA_OPTS=-Xshare:on /etc/kafka/docker/run &
 server=$!
 until (: <>/dev/tcp/localhost/9092) 2>/dev/null; do
-  kill -0 "$server"
+  kill -0 "$server" 2>/dev/null
   sleep 0.1
 done
 

@@ -16,7 +16,7 @@ KAFKA_JVM_PERFORMANCE_OPTS="${small[*]} -XX:ArchiveClassesAtExit=/opt/kafka/kafk
   "$bin/kafka-server-start.sh" /tmp/config/server.properties &
 server=$!
 until (: <>/dev/tcp/localhost/9092) 2>/dev/null; do
-  kill -0 "$server"
+  kill -0 "$server" 2>/dev/null
   sleep 0.1
 done
 

@@ -7,7 +7,7 @@ password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 POSTGRES_DB=proof POSTGRES_PASSWORD=$password docker-entrypoint.sh postgres &
 server=$!
 until pg_isready --quiet --host 127.0.0.1; do
-  kill -0 "$server"
+  kill -0 "$server" 2>/dev/null
   sleep 0.05
 done
 [[ $(PGPASSWORD=$password psql --host 192.0.2.1 --username postgres --dbname proof -Atc 'TABLE proof') == 42 ]]

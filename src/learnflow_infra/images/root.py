@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ NEWEST = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp())
 _INSIDE = (
     *("unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child"),
     *("--propagation", "private", "sh", "-euc"),
-    "ip link set lo up && ip address add 192.0.2.1/32 dev lo && "
+    "umask 022; ip link set lo up && ip address add 192.0.2.1/32 dev lo && "
     'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && '
     'mount -t tmpfs tmpfs "$0/tmp" && exec chroot "$@"',
 )
@@ -57,33 +58,33 @@ class Root:
 
         Raises Failure(image-build-failed), which says what failed.
         """
-        words = [str(word) for word in argv]
         limit = self.deadline.within(seconds)
-        with self.log.open("a+b") as log:
-            log.write(f"# {what}\n".encode())
-            log.flush()
-            begin = log.tell()
+        with tempfile.TemporaryFile() as output:
+            process = None
             try:
                 process = start(
-                    words,
-                    stdout=log.fileno(),
-                    stderr=log.fileno(),
+                    [str(word) for word in argv],
+                    stdout=output.fileno(),
+                    stderr=output.fileno(),
                     env={**self.environment, **env},
                 )
+                code = process.wait(limit.remaining())
             except OSError as error:
                 raise failed(f"{what} failed: {error}", self.log) from error
-            try:
-                code = process.wait(limit.remaining())
             except subprocess.TimeoutExpired as error:
                 self.deadline.remaining()
                 raise failed(f"{what} did not end within {seconds:g} s", self.log) from error
             finally:
-                end(process)
-            if code != 0:
-                log.seek(begin)
-                lines = log.read()[-2000:].decode(errors="replace").strip().splitlines()
-                reason = lines[-1][:300] if lines else f"exit code {code}"
-                raise failed(f"{what} failed: {reason}", self.log)
+                if process is not None:
+                    end(process)
+                output.seek(0)
+                text = output.read().decode(errors="replace")
+                with self.log.open("a") as log:
+                    log.write(f"# {what}\n{text}")
+        if code != 0:
+            lines = text.strip().splitlines()
+            reason = lines[-1][:300] if lines else f"exit code {code}"
+            raise failed(f"{what} failed: {reason}", self.log)
 
     def run_inside(
         self,
@@ -131,7 +132,7 @@ class Root:
     def write(self, name: str, text: str) -> None:
         """Writes a file; one that begins with #! is executable."""
         target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._make_parents(target)
         target.write_text(text)
         target.chmod(0o755 if text.startswith("#!") else 0o644)
 
@@ -149,11 +150,19 @@ class Root:
             group.write(f"{name}:x:{number}:\n")
 
     def folder(self, name: str, mode: int, owner: tuple[int, int]) -> Path:
+        """Makes a folder, or sets the mode and owner of one that is there."""
         path = self.path / name
-        path.mkdir(parents=True, exist_ok=True)
+        self._make_parents(path)
+        path.mkdir(exist_ok=True)
         path.chmod(mode)
         os.chown(path, *owner)
         return path
+
+    def _make_parents(self, path: Path) -> None:
+        if not path.parent.exists():
+            self._make_parents(path.parent)
+            path.parent.mkdir()
+            path.parent.chmod(0o755)  # whatever the person's umask is
 
     def settle(self) -> None:
         """Lets no file be younger than NEWEST: same packages, same bytes."""

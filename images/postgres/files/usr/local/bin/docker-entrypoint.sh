@@ -73,7 +73,7 @@ start_private_server() {
   private_server=$!
   trap 'kill -INT "$private_server"' EXIT # a script that fails ends all of it
   until PGHOST='' PGHOSTADDR='' pg_isready --quiet --username "$POSTGRES_USER" --dbname postgres; do
-    kill -0 "$private_server"
+    kill -0 "$private_server" 2>/dev/null
     sleep 0.02
   done
 }
