@@ -130,6 +130,9 @@ def stateful_set(
                 "spec": {
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
+                    # The sandbox's own first process buries orphans, such as a broken-off exec
+                    # leaves: PostgreSQL as PID 1 takes their end for a crash, Java leaves zombies.
+                    "shareProcessNamespace": True,
                     "securityContext": {
                         "runAsNonRoot": True,
                         "runAsUser": user,
@@ -169,8 +172,8 @@ def startup(ready_test: str) -> Object:
     milliseconds, and the kubelet then runs the readiness probe at once.
     """
     shell = ["bash", "-c"]
-    # Reading from a pipe that stays empty is a sleep without a process.
-    until_ready = f"exec 9<> <(:); until {ready_test}; do read -rt 0.1 -u 9; done"
+    # Reading from a pipe that stays empty is a sleep without a process; it fails, the loop must not.
+    until_ready = f"exec 9<> <(:); until {ready_test}; do read -rt 0.1 -u 9 || :; done"
     return {
         "startupProbe": {
             "exec": {"command": [*shell, until_ready]},

@@ -25,14 +25,17 @@ _CHUNK = 32768
 
 # bash's own TCP: nothing need be added to an image. The address comes on standard input, so that a
 # relay can be started before it is known what it is for, and never becomes code. The mark is the
-# first byte after a connection; whichever direction ends first ends the other.
+# first byte after a connection. Whichever direction ends first ends the other, and no process is
+# left to a new parent: a PostgreSQL that is PID 1 takes the end of a foreign child for a crash.
 _RELAY = """
-read -r host port
-exec 3<>"/dev/tcp/$host/$port" || exit 1
+read -rt 60 host port
+exec 3<>"/dev/tcp/$host/$port" 4<&0 || exit 1
 printf +
-{ cat <&3; kill $$; } 2>/dev/null &
-cat >&3
-kill $! 2>/dev/null
+cat <&3 &
+cat <&4 >&3 &
+wait -n
+kill $(jobs -p) 2>/dev/null
+wait
 """
 
 
@@ -75,7 +78,7 @@ class InCluster:
                 unused.result().close()
 
     def _relay(self) -> Stream:
-        return self._kube.exec(*self._place, ["timeout", "600", "bash", "-c", _RELAY])
+        return self._kube.exec(*self._place, ["bash", "-c", _RELAY])
 
     def dial(self, host: str, port: int) -> socket.socket:
         said = b""
