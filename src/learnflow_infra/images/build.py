@@ -57,6 +57,7 @@ def _make(recipe: Recipe, root: Root, scratch: Path) -> Path:
         lower = write_layer(root.path, scratch / "lower.tar")
         root.unpack((packages[each] for each in own), left_out)
         root.run_inside("finding libraries", ("ldconfig",), environment=recipe.environment)
+        shutil.rmtree(root.path / "var/cache/ldconfig")  # tells inode numbers
         if fetching:
             fetching.result()
     recipe.fill(root, scratch)
