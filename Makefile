@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up install check test bench help
+.PHONY: up install check test bench docs help
 
 up: install ## install, then deploy Kafka and PostgreSQL and prove them
 	$(BIN)/learnflow-infra up
@@ -32,6 +32,9 @@ test: check ## everything, on a real cluster in a network of its own; needs root
 bench: .venv/developing ## speed, as ratios within one run
 	$(BIN)/python tests/prepare.py
 	tests/sandbox $(BIN)/python benchmarks/bench.py
+
+docs: .venv/installed ## the generated page of causes
+	$(BIN)/python -m learnflow_infra.causes > docs/causes.md
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'

@@ -172,7 +172,7 @@ def startup(ready_test: str) -> Object:
     milliseconds, and the kubelet then runs the readiness probe at once.
     """
     shell = ["bash", "-c"]
-    # Reading from a pipe that stays empty is a sleep without a process; it fails, the loop must not.
+    # Reading from a pipe that stays empty is a sleep without a process; it always fails.
     until_ready = f"exec 9<> <(:); until {ready_test}; do read -rt 0.1 -u 9 || :; done"
     return {
         "startupProbe": {

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from learnflow_infra.failures import CAUSES, Exit, Finding
+from learnflow_infra.causes import CAUSES, Exit
+from learnflow_infra.failures import Finding
 from learnflow_infra.prove import Verdict
 
 SCHEMA = "learnflow-infra/report/v1"

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnflow_infra import paths, report
-from learnflow_infra.failures import CAUSES, finding
+from learnflow_infra import causes, paths, report
+from learnflow_infra.causes import CAUSES
+from learnflow_infra.failures import finding
 from learnflow_infra.prove import Verdict
 
 SCHEMA = json.loads((paths.shipped("skills").parent / "docs/report.schema.json").read_text())
@@ -72,3 +73,8 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("NO_COLOR", "1")
     assert not report.wants_color(Terminal())
     assert "\033" not in report.to_text(GOOD, color=False)
+
+
+def test_the_page_of_causes_is_the_table_s() -> None:
+    page = paths.shipped("skills").parent / "docs/causes.md"
+    assert page.read_text() == causes.reference(), "make docs"

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learnflow_infra import paths, settings
-from learnflow_infra.failures import Exit, Failure
+from learnflow_infra.causes import Exit
+from learnflow_infra.failures import Failure
 
 FILE = Path("learnflow-app/phase-2-infrastructure/infra.toml")
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 from learnflow_infra.cluster import Say
 from learnflow_infra.cluster.local import LocalCluster
 from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure, finding
 from learnflow_infra.report import Report
 
 
 def cluster(action: str, deadline: Deadline, say: Say, *, purge: bool) -> Report:
-    """Start, describe or stop the local cluster. Raises Failure where it cannot run here."""
+    """Start, describe or stop the local cluster. Raises Failure."""
     local = LocalCluster()
-    if (obstacle := local.obstacle()) is not None:
-        raise Failure(finding("local-cluster-unavailable", obstacle))
     if action == "up":
         local.up(deadline, say)
     elif action == "down":

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from learnflow_infra import apply, cluster
+from learnflow_infra.causes import CAUSES
 from learnflow_infra.commands import Request, place
 from learnflow_infra.diagnosis import State
-from learnflow_infra.failures import CAUSES, Failure
+from learnflow_infra.failures import Failure
 from learnflow_infra.kube import Kube
 from learnflow_infra.prove import Verdict, prove
 from learnflow_infra.report import Report

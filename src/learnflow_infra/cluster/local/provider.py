@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from learnflow_infra import process
+from learnflow_infra import paths, process
 from learnflow_infra.cluster.local import (
     build,
     cgroups,
@@ -92,7 +92,7 @@ class LocalCluster:
                 say("removing the local cluster with its data")
                 network.clear(deadline)
                 kubeconfig.remove(self.kubectl, deadline)
-                for folder in (layout.STATE, build.folder(), layout.RUN):
+                for folder in (layout.STATE, paths.cache(), layout.RUN):
                     if folder.exists():
                         shutil.rmtree(folder)
 

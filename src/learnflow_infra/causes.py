@@ -1,0 +1,379 @@
+"""The causes: all that can go wrong, as one table.
+
+A cause has a stable code, the exit code that it ends a command with, what it means and what to do.
+docs/causes.md is generated from here (`python -m learnflow_infra.causes`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    DONE = 0
+    UNHEALTHY = 1
+    USAGE = 2
+    NO_CLUSTER = 3
+    NO_RESOURCES = 4
+    DEADLINE = 5
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Cause:
+    code: str
+    exit: Exit
+    meaning: str
+    remedy: str
+    heals: bool = False
+    """Whether it may pass by itself shortly after a start."""
+
+
+def _table(causes: Iterable[Cause]) -> dict[str, Cause]:
+    return {cause.code: cause for cause in causes}
+
+
+CAUSES = _table(
+    (
+        Cause(
+            "deadline-passed",
+            Exit.DEADLINE,
+            "The command's time was over before its work was done.",
+            "Give it more with --timeout, or look with `learnflow-infra status`.",
+        ),
+        Cause(
+            "local-cluster-unavailable",
+            Exit.NO_CLUSTER,
+            "The local cluster cannot run on this machine.",
+            "Start Minikube, or name a cluster with --context.",
+        ),
+        Cause(
+            "programs-missing",
+            Exit.NO_CLUSTER,
+            "Programs that are needed are neither installed nor could they be fetched.",
+            "Install the named packages, or make Debian's package registry reachable, and repeat.",
+        ),
+        Cause(
+            "local-cluster-build-failed",
+            Exit.NO_CLUSTER,
+            "The local cluster's programs could not be built.",
+            "Read the named log; the build goes on from where it stopped when repeated.",
+        ),
+        Cause(
+            "local-cluster-start-failed",
+            Exit.NO_CLUSTER,
+            "The local cluster did not come up.",
+            "Read the named log, then `learnflow-infra cluster down` and `up` again.",
+        ),
+        Cause(
+            "local-cluster-stop-failed",
+            Exit.NO_CLUSTER,
+            "The local cluster could not be stopped or removed.",
+            "Repeat the command; it goes on from where it stopped.",
+        ),
+        Cause(
+            "local-cluster-address-taken",
+            Exit.NO_CLUSTER,
+            "Something else on this machine uses the local cluster's addresses or names.",
+            "Remove what is named, or use another cluster with --cluster minikube or --context.",
+        ),
+        Cause(
+            "local-cluster-context-taken",
+            Exit.NO_CLUSTER,
+            "The kubeconfig has another cluster under the local cluster's name.",
+            "Rename or remove it there, or set KUBECONFIG to another file.",
+        ),
+        Cause(
+            "kubeconfig-unusable",
+            Exit.NO_CLUSTER,
+            "The kubeconfig cannot be read or written.",
+            "Mend or move the named file, or set KUBECONFIG to another one.",
+        ),
+        Cause(
+            "image-build-failed",
+            Exit.UNHEALTHY,
+            "A container image could be neither pulled nor built.",
+            "Make a container registry or the package registries reachable, then repeat.",
+        ),
+        Cause(
+            "usage",
+            Exit.USAGE,
+            "The command line was not understood.",
+            "See `learnflow-infra --help`.",
+        ),
+        Cause(
+            "settings-invalid",
+            Exit.USAGE,
+            "The settings file holds something that is no setting, or no valid value of one.",
+            "Correct the named setting; every one stands in infra.toml with its default.",
+        ),
+        Cause(
+            "setting-fixed",
+            Exit.USAGE,
+            "A setting was changed that cannot change while the data is kept.",
+            "Set it back, or remove the data with `learnflow-infra down --purge`.",
+        ),
+        Cause(
+            "host-port-taken",
+            Exit.USAGE,
+            "Another program listens on a port that `connect` opens.",
+            "End that program, or set another host_port.",
+        ),
+        Cause(
+            "folder-unwritable",
+            Exit.USAGE,
+            "A folder could not be written to.",
+            "Name another folder, or change its permissions.",
+        ),
+        Cause(
+            "declined",
+            Exit.INTERRUPTED,
+            "The question was answered with no.",
+            "Answer y, or pass --yes.",
+        ),
+        Cause(
+            "interrupted",
+            Exit.INTERRUPTED,
+            "The command was interrupted.",
+            "Run it again: it goes on from where it stopped.",
+        ),
+        Cause(
+            "internal-error",
+            Exit.UNHEALTHY,
+            "A defect of this tool.",
+            "Report it with the command that led to it.",
+        ),
+        Cause(
+            "cluster-not-found",
+            Exit.NO_CLUSTER,
+            "There is neither Minikube nor a local cluster, nor a named context.",
+            "Install Minikube (https://minikube.sigs.k8s.io/docs/start) and run `minikube start`, "
+            "or name a cluster with --context.",
+        ),
+        Cause(
+            "cluster-not-running",
+            Exit.NO_CLUSTER,
+            "The cluster is there but does not run.",
+            "Start it with `learnflow-infra up`.",
+        ),
+        Cause(
+            "cluster-unreachable",
+            Exit.NO_CLUSTER,
+            "The API server of the context does not answer.",
+            "Start the cluster, or name another with --context.",
+        ),
+        Cause(
+            "api-slow",
+            Exit.DEADLINE,
+            "The API server took too long for one request.",
+            "Look at the control plane's load, then repeat.",
+        ),
+        Cause(
+            "identity-refused",
+            Exit.NO_CLUSTER,
+            "The API server does not accept the context's credentials.",
+            "Renew them, or name another context with --context.",
+        ),
+        Cause(
+            "permission-missing",
+            Exit.NO_RESOURCES,
+            "The context's user may not do something that is needed.",
+            "Ask the cluster's administrator for the named verb and resource.",
+        ),
+        Cause(
+            "kubectl-missing",
+            Exit.NO_CLUSTER,
+            "kubectl is needed and not there.",
+            "Install kubectl and put it on the PATH.",
+        ),
+        Cause(
+            "kubectl-failed",
+            Exit.NO_CLUSTER,
+            "kubectl could not serve the context.",
+            "Check the context with `kubectl config get-contexts`.",
+        ),
+        Cause(
+            "minikube-broken",
+            Exit.NO_CLUSTER,
+            "minikube gave no usable answer.",
+            "Run the named command by hand, or name a cluster with --context.",
+        ),
+        Cause(
+            "minikube-start-failed",
+            Exit.NO_CLUSTER,
+            "minikube could not start its stopped profile.",
+            "Run `minikube start` by hand and read `minikube logs`.",
+        ),
+        Cause(
+            "room-missing",
+            Exit.NO_RESOURCES,
+            "The nodes have not enough CPU or memory left.",
+            "Free some, give the cluster more, or lower cpu and memory in infra.toml.",
+        ),
+        Cause(
+            "storage-class-missing",
+            Exit.NO_RESOURCES,
+            "No StorageClass can provide the volumes.",
+            "Set storage_class to one that exists, or make one the default.",
+        ),
+        Cause(
+            "namespace-terminating",
+            Exit.UNHEALTHY,
+            "The namespace is being deleted.",
+            "Wait until it is gone, then repeat.",
+        ),
+        Cause(
+            "foreign-object",
+            Exit.UNHEALTHY,
+            "An object of that name is there and is not this scope's.",
+            "Rename or remove it, or set another namespace in infra.toml.",
+        ),
+        Cause(
+            "apply-refused",
+            Exit.UNHEALTHY,
+            "The API server refused an object.",
+            "Read its reason; a quota, a policy or a webhook may stand behind it.",
+        ),
+        Cause(
+            "not-deployed",
+            Exit.UNHEALTHY,
+            "The service is not in the cluster.",
+            "Run `learnflow-infra up`.",
+        ),
+        Cause(
+            "pods-not-ready",
+            Exit.UNHEALTHY,
+            "Not all pods are Running and Ready.",
+            "Run `learnflow-infra up`, which waits for them.",
+            heals=True,
+        ),
+        Cause(
+            "volume-unbound",
+            Exit.UNHEALTHY,
+            "A volume claim is not bound.",
+            "Look at its events with `kubectl describe pvc`.",
+        ),
+        Cause(
+            "connection-missing",
+            Exit.UNHEALTHY,
+            "The connection Secret is not there.",
+            "Run `learnflow-infra up`, which makes it again.",
+        ),
+        Cause(
+            "unschedulable",
+            Exit.NO_RESOURCES,
+            "No node can take a pod.",
+            "Free resources, or lower cpu and memory in infra.toml.",
+        ),
+        Cause(
+            "image-not-pulled",
+            Exit.UNHEALTHY,
+            "The cluster could not get an image.",
+            "Check the image's name and the way to its registry, or set images.source to packages.",
+        ),
+        Cause(
+            "image-name-invalid",
+            Exit.UNHEALTHY,
+            "The image's name is no valid reference.",
+            "Correct image in infra.toml.",
+        ),
+        Cause(
+            "image-absent",
+            Exit.UNHEALTHY,
+            "The image is not on the node and may not be pulled.",
+            "Load it into the cluster.",
+        ),
+        Cause(
+            "image-load-failed",
+            Exit.UNHEALTHY,
+            "A built image could not be loaded into the cluster.",
+            "Look at the node's disk, then repeat.",
+        ),
+        Cause(
+            "container-config",
+            Exit.UNHEALTHY,
+            "A container refers to something that is not there.",
+            "Run `learnflow-infra up`, which makes its objects again.",
+        ),
+        Cause(
+            "container-create",
+            Exit.UNHEALTHY,
+            "The container runtime could not create the container.",
+            "Read its reason with `kubectl describe pod`.",
+        ),
+        Cause(
+            "container-run",
+            Exit.UNHEALTHY,
+            "The container runtime could not run the container.",
+            "Read its reason with `kubectl describe pod`.",
+        ),
+        Cause(
+            "container-crashing",
+            Exit.UNHEALTHY,
+            "A container ends again and again.",
+            "Read its last words with `kubectl logs --previous`.",
+        ),
+        Cause(
+            "out-of-memory",
+            Exit.UNHEALTHY,
+            "A container was killed because it used more memory than its limit.",
+            "Raise memory in infra.toml.",
+        ),
+        Cause(
+            "service-unreachable",
+            Exit.UNHEALTHY,
+            "An address of the service accepts no connection.",
+            "Look at the Service's endpoints with `kubectl get endpointslices`.",
+            heals=True,
+        ),
+        Cause(
+            "round-trip-failed",
+            Exit.UNHEALTHY,
+            "Data that was written did not come back as it should.",
+            "Read the service's log with `kubectl logs`.",
+        ),
+        Cause(
+            "reconcile-failed",
+            Exit.UNHEALTHY,
+            "What the settings declare inside the service could not be made so.",
+            "Read the service's log with `kubectl logs`.",
+        ),
+        Cause(
+            "kafka-advertised-address",
+            Exit.UNHEALTHY,
+            "Kafka hands out an address that its clients cannot use.",
+            "Run `learnflow-infra up`, which sets the listeners again.",
+            heals=True,
+        ),
+        Cause(
+            "kafka-brokers-missing",
+            Exit.UNHEALTHY,
+            "Not all brokers have joined the cluster.",
+            "Read the missing broker's log with `kubectl logs`.",
+            heals=True,
+        ),
+    )
+)
+
+
+def reference() -> str:
+    """The table as a page of Markdown."""
+    rows = [f"| `{c.code}` | {c.exit.value} | {c.meaning} | {c.remedy} |" for c in CAUSES.values()]
+    return "\n".join(
+        [
+            "# Causes",
+            "",
+            "What a finding's code means. Generated from `src/learnflow_infra/causes.py`.",
+            "",
+            "| code | exit | meaning | what to do |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    print(reference(), end="")
