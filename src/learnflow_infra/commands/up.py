@@ -63,6 +63,7 @@ def _deploy(
     after a start, Services and names lag behind pods, and pods may be shown as they were before a
     restart of the cluster."""
     settings, deadline = request.settings, request.deadline
+    service.load_client()
 
     def on_progress(state: State) -> None:
         request.say(f"{service.name}: {state.ready} of {state.total} pods ready")

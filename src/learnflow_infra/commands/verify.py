@@ -20,5 +20,7 @@ def verify(request: Request) -> Report:
         Kube(provider.kubectl, provider.context, deadline) as kube,
         ThreadPoolExecutor(len(services)) as pool,
     ):
+        for service in services:  # while kubectl comes up
+            service.load_client()
         verdicts = list(pool.map(lambda each: prove(kube, settings, each, deadline), services))
     return Report("verify", verdicts, cluster=place(provider, settings))

@@ -59,6 +59,10 @@ class Service(Protocol):
         """The ports on localhost that `connect` opens: each to (pod, its port)."""
         ...
 
+    def load_client(self) -> None:
+        """Import the client library, which takes 0.1 to 0.2 s: called while others are waited for."""
+        ...
+
     def reconcile(self, access: Access, route: Route) -> list[str]:
         """Make what the settings declare inside the service so; says what it changed."""
         ...

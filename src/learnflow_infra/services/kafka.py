@@ -197,6 +197,9 @@ class Kafka:
 
     # ---- inside the running service
 
+    def load_client(self) -> None:
+        import kafka  # noqa: F401
+
     def reconcile(self, access: Access, route: Route) -> list[str]:
         """Create the declared topics that are missing. Existing ones are never changed."""
         with self._client(access, route) as client:

@@ -140,6 +140,9 @@ class Postgres:
 
     # ---- inside the running service
 
+    def load_client(self) -> None:
+        import pg8000.native  # noqa: F401
+
     def reconcile(self, access: Access, route: Route) -> list[str]:
         """Make the role, its password and the database so, as the server's own user over the
         socket. Says what it changed."""
