@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from .conftest import NAMESPACE, Person
+from .conftest import COMMAND, NAMESPACE, Person
 
 PSQL = ("exec", "-i", "postgres-0", "--", "psql", "-U", "postgres", "-d", "learnflow", "-tA")
 
@@ -133,3 +136,24 @@ def test_a_restart_of_the_cluster_keeps_the_services_and_their_data(deployed: Pe
     assert answer.json["changed"] == []
     assert deployed.kubectl(*in_pod, stdin="select n from survivor").strip() == "7"
     deployed.kubectl(*in_pod, stdin="drop table survivor")
+
+
+def test_purge_asks_on_a_terminal_and_no_keeps_everything(deployed: Person) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, "down", "--purge"],
+        cwd=deployed.folder,
+        env=deployed.environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    said = b""
+    while b"[y/N]" not in said:
+        said += os.read(ours, 1024)
+    os.write(ours, b"n\n")
+    assert process.wait(30) == 130
+    os.close(ours)
+    assert deployed.run("verify").exit_code == 0

@@ -32,7 +32,7 @@ def build(recipe: Recipe, target: Path, deadline: Deadline, say: Callable[[str],
     prefix = f"{recipe.name}-building-"
     try:
         for abandoned in target.parent.glob(f"{prefix}*"):
-            shutil.rmtree(abandoned)
+            shutil.rmtree(abandoned, ignore_errors=True)
         environment = debian.programs(_PROGRAMS, deadline=deadline, say=say)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as scratch:
             root = Root(Path(scratch) / "root", log, environment, deadline, say)

@@ -60,7 +60,7 @@ class Service(Protocol):
         ...
 
     def load_client(self) -> None:
-        """Import the client library, which takes 0.1 to 0.2 s: called while others are waited for."""
+        """Import the client library (0.1 to 0.2 s): called while something else is waited for."""
         ...
 
     def reconcile(self, access: Access, route: Route) -> list[str]:

@@ -1,0 +1,75 @@
+"""What the command line takes, and what it says when it does not."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from learnflow_infra import cli, paths
+
+SCHEMA = json.loads((paths.shipped("skills").parent / "docs/report.schema.json").read_text())
+README = (paths.shipped("skills").parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "required: COMMAND"),
+        (["upp"], "invalid choice: 'upp'"),
+        (["up", "mysql"], "'mysql' is no service; there are kafka and postgres"),
+        (["up", "--timeout", "soon"], "invalid number of seconds value: 'soon'"),
+        (["up", "--timeout", "0"], "invalid number of seconds value: '0'"),
+        (["up", "--cluster", "kind"], "invalid choice: 'kind'"),
+        (["up", "--cluster", "local", "--context", "x"], "not allowed with"),
+        (["cluster"], "required: ACTION"),
+        (["up", "--settings", "/nowhere.toml"], "/nowhere.toml: cannot be read"),
+    ],
+)
+def test_wrong_usage_is_a_sentence_and_exit_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert cli.run([*arguments, "--json"]) == 2
+    body = json.loads(capsys.readouterr().out)
+    jsonschema.validate(body, SCHEMA)
+    assert said in body["findings"][0]["message"]
+    assert body["findings"][0]["remedy"]
+    assert cli.run(arguments) == 2
+    assert said in capsys.readouterr().out
+
+
+def test_render_asks_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["render", "--json"]) == 0
+    body = json.loads(capsys.readouterr().out)
+    jsonschema.validate(body, SCHEMA)
+    kinds = {each["kind"] for each in body["manifests"]}
+    assert kinds == {"Namespace", "ConfigMap", "Service", "StatefulSet"}
+
+
+def test_the_readme_names_every_command() -> None:
+    help_ = subprocess.run(
+        [sys.executable, "-m", "learnflow_infra", "--help"], capture_output=True, text=True
+    ).stdout
+    commands = re.findall(r"^    (\w+) ", help_, re.MULTILINE)
+    assert len(commands) == 8
+    for command in commands:
+        assert f"`{command}" in README
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = "import sys; from learnflow_infra import cli\ntry: cli.run(['--help'])\n"
+    program += "except SystemExit: pass\nprint(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    loaded = set(done.stderr.split())
+    assert not loaded & {"typing", "dataclasses", "kafka", "pg8000", "http.client", "asyncio"}
+
+
+def test_a_broken_pipe_is_no_traceback(tmp_path: Path) -> None:
+    script = f"{sys.executable} -m learnflow_infra render 2>{tmp_path}/errors | true"
+    subprocess.run(["sh", "-c", script], check=True)
+    assert "Traceback" not in (tmp_path / "errors").read_text()
