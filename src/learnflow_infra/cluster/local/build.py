@@ -114,7 +114,7 @@ def _go_build(
             stderr=output_file.fileno(),
             env=_GO,
         )
-        said, before = time.monotonic(), -1
+        said = time.monotonic()
         try:
             while builder.poll() is None:
                 deadline.remaining()
@@ -123,8 +123,7 @@ def _go_build(
                     said = time.monotonic()
                     lines = log.read_text(errors="replace").splitlines()
                     compiled = sum(1 for line in lines if not line.startswith("go: "))
-                    say(f"{compiled} packages compiled" if compiled > before else "linking")
-                    before = compiled
+                    say(f"{compiled} packages compiled" if compiled else "fetching Go modules")
         finally:
             process.end(builder)
     if builder.returncode != 0:
