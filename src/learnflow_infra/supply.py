@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from learnflow_infra.cluster import Provider, Say, canonical
 from learnflow_infra.deadline import Deadline
@@ -28,8 +30,12 @@ def supply(
         return
     from learnflow_infra import images
 
-    for reference in missing:
-        archive = images.archive(reference, deadline, say)
+    def built(reference: str) -> Path:
+        return images.archive(reference, deadline, say)
+
+    with ThreadPoolExecutor(len(missing)) as pool:
+        archives = list(pool.map(built, missing))
+    for reference, archive in zip(missing, archives, strict=True):
         say(f"{reference}: loading the compatible image built from packages")
         try:
             provider.load(archive, deadline)

@@ -133,6 +133,8 @@ class Kafka:
                 {"name": "JVM", "value": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"},
                 {"name": "KAFKA_HEAP_OPTS", "value": f"-Xms{heap}m -Xmx{heap}m"},
                 {"name": "LOG_DIR", "value": "/tmp/logs"},
+                # Anything but empty keeps the start script from turning JMX's agent on.
+                {"name": "KAFKA_JMX_OPTS", "value": " "},
                 # Without this the start script turns on a garbage collection log file.
                 {"name": "EXTRA_ARGS", "value": "-name kafkaServer"},
                 {
