@@ -354,6 +354,153 @@ CAUSES = _table(
             "Read the missing broker's log with `kubectl logs`.",
             heals=True,
         ),
+        Cause(
+            "name-unknown",
+            Exit.UNHEALTHY,
+            "The cluster's DNS does not know a name of the service.",
+            "Run `learnflow-infra up`, which makes the Service again.",
+            heals=True,
+        ),
+        Cause(
+            "dns-unavailable",
+            Exit.UNHEALTHY,
+            "The cluster's DNS does not answer.",
+            "Look at it with `kubectl get pods -n kube-system -l k8s-app=kube-dns`.",
+            heals=True,
+        ),
+        Cause(
+            "connection-lost",
+            Exit.UNHEALTHY,
+            "The service closed a connection in the middle of its proof.",
+            "Repeat; if it stays, read the service's log with `kubectl logs`.",
+            heals=True,
+        ),
+        Cause(
+            "service-slow",
+            Exit.UNHEALTHY,
+            "The service took too long for one step of its proof.",
+            "Look at the node's load with `kubectl top node`, then repeat.",
+        ),
+        Cause(
+            "credentials-missing",
+            Exit.UNHEALTHY,
+            "The Secret that a service starts with is not there.",
+            "Run `learnflow-infra up`, which makes a new one.",
+        ),
+        Cause(
+            "postgres-password",
+            Exit.UNHEALTHY,
+            "The role's password in the data folder is not the one in the connection Secret.",
+            "Run `learnflow-infra up`, which sets the role's password to the Secret's.",
+        ),
+        Cause(
+            "postgres-role",
+            Exit.UNHEALTHY,
+            "The role is missing, may not log in, or lacks a right in its database.",
+            "Run `learnflow-infra up`, which makes the role and its rights again.",
+        ),
+        Cause(
+            "postgres-access-refused",
+            Exit.UNHEALTHY,
+            "pg_hba.conf refuses the client.",
+            "Take the refusing line out of pg_hba.conf in the volume's pgdata folder, then run "
+            "`select pg_reload_conf()` as the superuser.",
+        ),
+        Cause(
+            "postgres-database-missing",
+            Exit.UNHEALTHY,
+            "The database of the connection Secret does not exist.",
+            "Rename it back if it was renamed; else `learnflow-infra up` makes an empty one.",
+        ),
+        Cause(
+            "postgres-connections-exhausted",
+            Exit.UNHEALTHY,
+            "The server, the database or the role has no connection left.",
+            "End clients, found with `select usename, application_name, state from "
+            "pg_stat_activity`, or raise max_connections or the role's or database's connection "
+            "limit.",
+        ),
+        Cause(
+            "postgres-starting",
+            Exit.UNHEALTHY,
+            "The server is starting, stopping or in recovery.",
+            "Wait, then repeat; its progress is in `kubectl logs`.",
+            heals=True,
+        ),
+        Cause(
+            "postgres-read-only",
+            Exit.UNHEALTHY,
+            "The database takes no writes.",
+            "Reset default_transaction_read_only where it was set: `alter database`, `alter "
+            "role` or `alter system`; a standby must be promoted.",
+        ),
+        Cause(
+            "postgres-disk-full",
+            Exit.UNHEALTHY,
+            "The server's volume is full.",
+            "Remove data, or give the volume more room with volume in infra.toml.",
+        ),
+        Cause(
+            "postgres-corrupted",
+            Exit.UNHEALTHY,
+            "Data files are damaged or cannot be read.",
+            "Keep a copy of the volume, then restore from a backup.",
+        ),
+        Cause(
+            "kafka-no-quorum",
+            Exit.UNHEALTHY,
+            "The controllers have no quorum, or do not answer.",
+            "Read the brokers' logs with `kubectl logs`, and look whether they reach each other.",
+            heals=True,
+        ),
+        Cause(
+            "kafka-partitions-offline",
+            Exit.UNHEALTHY,
+            "Partitions have no leader: they can be neither written nor read.",
+            "Bring the brokers back that hold them; read their logs with `kubectl logs`.",
+            heals=True,
+        ),
+        Cause(
+            "kafka-not-enough-replicas",
+            Exit.UNHEALTHY,
+            "Fewer replicas are in sync than min.insync.replicas: nothing can be written.",
+            "Bring the missing brokers back; read their logs with `kubectl logs`.",
+            heals=True,
+        ),
+        Cause(
+            "kafka-under-replicated",
+            Exit.UNHEALTHY,
+            "Partitions have fewer copies in sync than they should.",
+            "Wait for the brokers to catch up; else read the lagging broker's log with `kubectl "
+            "logs`.",
+            heals=True,
+        ),
+        Cause(
+            "kafka-cluster-id",
+            Exit.UNHEALTHY,
+            "The volumes' cluster id is not the one in the Secret: a broker with a new volume "
+            "could not join.",
+            "Write the volumes' id into the Secret kafka-credentials.",
+        ),
+        Cause(
+            "kafka-topic-refused",
+            Exit.UNHEALTHY,
+            "Kafka refuses to create a topic.",
+            "Correct kafka.topics in infra.toml, or what the broker's answer names.",
+        ),
+        Cause(
+            "kafka-access-refused",
+            Exit.UNHEALTHY,
+            "Kafka refuses the client's identity or what it wants to do.",
+            "Take the foreign listener or authorizer setting out; `learnflow-infra up` sets the "
+            "listeners again.",
+        ),
+        Cause(
+            "kafka-storage",
+            Exit.UNHEALTHY,
+            "A broker cannot use its log folder: it is full, damaged or offline.",
+            "Look at the volume, and read the broker's log with `kubectl logs`.",
+        ),
     )
 )
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import logging
-import secrets
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from learnflow_infra import manifests
-from learnflow_infra.failures import Failure, finding
 from learnflow_infra.services import Access, Object
+from learnflow_infra.services.kafka_client import Client, connected, minimum_in_sync
 from learnflow_infra.settings import Settings, mebibytes
-from learnflow_infra.tunnel import DialError, Proxy, Route
+from learnflow_infra.tunnel import Route
 
 CLIENT_PORT = 9092
 CONTROLLER_PORT = 9093
@@ -98,7 +94,7 @@ class Kafka:
         voters = ",".join(
             f"{n}@{pod}.{domain}:{CONTROLLER_PORT}" for n, pod in enumerate(self.pods(settings))
         )
-        in_sync = 2 if brokers > 1 else 1
+        in_sync = minimum_in_sync(brokers)
         values: dict[str, object] = {
             "process.roles": "broker,controller",
             "controller.quorum.voters": voters,
@@ -205,160 +201,18 @@ class Kafka:
     def reconcile(self, access: Access, route: Route) -> list[str]:
         """Create the declared topics that are missing. Existing ones are never changed."""
         with self._client(access, route) as client:
-            admin = client.admin()
-            present = set(admin.list_topics())
-            missing = [each for each in access.settings.kafka.topics if each.name not in present]
-            if missing:
-                admin.create_topics(
-                    {each.name: {"num_partitions": each.partitions} for each in missing}
-                )
-        return [f"topic {each.name}" for each in missing]
+            missing = client.create_missing(access.settings.kafka.topics)
+        return [f"topic {name}" for name in missing]
 
     def prove(self, access: Access, route: Route) -> None:
         """Create a topic, write a random payload with acks=all, read it back, remove the topic."""
         with self._client(access, route) as client:
             client.round_trip()
 
-    @contextlib.contextmanager
-    def _client(self, access: Access, route: Route) -> Iterator[_Client]:
-        from kafka.errors import KafkaError
-
-        # The library logs what it also raises; the report is the one place that speaks.
-        logging.getLogger("kafka").setLevel(logging.CRITICAL + 1)
+    def _client(self, access: Access, route: Route) -> AbstractContextManager[Client]:
         if route.name == "host":
             addresses = [f"localhost:{port}" for port in self.host_ports(access.settings)]
-            advertised = set(addresses)
-        else:
-            addresses = [access.connection["bootstrap.servers"]]
-            domain = f"kafka-brokers.{access.settings.cluster.namespace}.svc"
-            advertised = {f"{pod}.{domain}:{CLIENT_PORT}" for pod in self.pods(access.settings)}
-        with Proxy(route) as proxy, _Client(access, route, proxy, addresses, advertised) as client:
-            try:
-                yield client
-            except KafkaError as error:
-                raise _failure(route, proxy, error) from error
-
-
-def _failure(route: Route, proxy: Proxy, error: Exception) -> Failure:
-    where = "in the cluster" if route.name == "cluster" else "from the host"
-    if proxy.refusals:
-        address, reason = next(iter(proxy.refusals.items()))
-        return Failure(
-            finding("service-unreachable", f"{where}, {address}: {reason}", service="kafka")
-        )
-    said = f"{type(error).__name__}: {error}"[:200]
-    return Failure(finding("round-trip-failed", f"{where}: {said}", service="kafka"))
-
-
-class _Client:
-    """kafka-python's clients on one route, closed together."""
-
-    def __init__(
-        self,
-        access: Access,
-        route: Route,
-        proxy: Proxy,
-        addresses: Sequence[str],
-        advertised: set[str],
-    ) -> None:
-        self._route = route
-        self._proxy = proxy
-        self._shared: Any = None
-        self._advertised = advertised
-        self._brokers = access.settings.kafka.brokers
-        self._deadline = access.deadline
-        limit = int(self._deadline.remaining() * 1000)
-        self._config: dict[str, Any] = {
-            "bootstrap_servers": list(addresses),
-            "proxy_url": proxy.url,
-            "request_timeout_ms": limit,
-            "bootstrap_timeout_ms": limit,
-            # A new topic takes a moment to reach every broker; the default waits 100 ms each time.
-            "retry_backoff_ms": 10,
-            "metric_reporters": [],
-        }
-        self._open = contextlib.ExitStack()
-
-    def __enter__(self) -> _Client:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._open.close()
-
-    def admin(self) -> Any:
-        from kafka import KafkaAdminClient
-
-        admin = KafkaAdminClient(**self._config, kafka_client=self._network)
-        self._open.callback(admin.close)
-        return admin
-
-    def _network(self, **config: Any) -> Any:
-        """One set of connections for administration and consumer, which both run it in a thread
-        of its own; a producer drives its connections itself and cannot share them."""
-        from kafka.net.compat import KafkaNetClient
-
-        if self._shared is None:
-            self._shared = KafkaNetClient(**config)
-        return self._shared
-
-    def _producer(self) -> Any:
-        from kafka import KafkaProducer
-
-        producer = KafkaProducer(
-            **self._config, acks="all", enable_idempotence=False, metrics_enabled=False
-        )
-        self._open.callback(producer.close, 0)
-        return producer
-
-    def round_trip(self) -> None:
-        from kafka import KafkaConsumer, TopicPartition
-
-        topic = f"learnflow-probe-{secrets.token_hex(8)}"
-        payload = secrets.token_bytes(64)
-        with ThreadPoolExecutor(2) as pool:
-            opening = pool.submit(self._producer)
-            admin = self.admin()
-            admin.create_topics({topic: {"num_partitions": 1}})
-            try:
-                advertised = pool.submit(self._check_advertised, admin)
-                opening.result().send(topic, payload).get(self._deadline.remaining())
-                consumer = KafkaConsumer(
-                    **self._config, kafka_client=self._network, metrics_enabled=False
-                )
-                partition = TopicPartition(topic, 0)
-                consumer.assign([partition])
-                consumer.seek(partition, 0)
-                records = consumer.poll(timeout_ms=int(self._deadline.remaining() * 1000))
-            finally:
-                admin.delete_topics([topic])
-            advertised.result()
-        values = [record.value for each in records.values() for record in each]
-        if values != [payload]:
-            message = f"read back {len(values)} records that are not the one written"
-            raise Failure(finding("round-trip-failed", message, service="kafka"))
-
-    def _check_advertised(self, admin: Any) -> None:
-        """Each address in the metadata must be one that this route's clients can use."""
-        found = {f"{each['host']}:{each['port']}" for each in admin.describe_cluster()["brokers"]}
-        if len(found) < self._brokers:
-            raise Failure(
-                finding(
-                    "kafka-brokers-missing",
-                    f"{len(found)} of {self._brokers} brokers are in the cluster's metadata",
-                    service="kafka",
-                )
-            )
-        for address in sorted(found):
-            if address not in self._advertised:
-                raise Failure(_unusable(address, "it is not the address that was set"))
-            if address not in self._proxy.reached:
-                host, _, port = address.rpartition(":")
-                try:
-                    self._route.dial(host, int(port)).close()
-                except DialError as error:
-                    raise Failure(_unusable(address, str(error))) from error
-
-
-def _unusable(address: str, reason: str) -> Any:
-    message = f"the advertised address {address} cannot be used: {reason}"
-    return finding("kafka-advertised-address", message, service="kafka")
+            return connected(access, route, addresses, set(addresses))
+        domain = f"kafka-brokers.{access.settings.cluster.namespace}.svc"
+        advertised = {f"{pod}.{domain}:{CLIENT_PORT}" for pod in self.pods(access.settings)}
+        return connected(access, route, [access.connection["bootstrap.servers"]], advertised)

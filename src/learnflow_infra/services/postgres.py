@@ -14,7 +14,8 @@ from urllib.parse import quote
 from learnflow_infra import manifests
 from learnflow_infra.failures import Failure, finding
 from learnflow_infra.kube import ApiError
-from learnflow_infra.services import Access, Object
+from learnflow_infra.services import Access, Object, postgres_errors
+from learnflow_infra.services.unreachable import place, unreachable
 from learnflow_infra.settings import Settings, mebibytes
 from learnflow_infra.tunnel import DialError, Route
 
@@ -151,6 +152,7 @@ class Postgres:
         # \\gexec runs what a query returned: nothing where all is as it should be.
         script = f"""\
 \\set ON_ERROR_STOP on
+\\set VERBOSITY verbose
 \\pset tuples_only on
 \\pset format unaligned
 set log_statement = 'none';
@@ -192,13 +194,11 @@ select format('alter database %I owner to %I', datname, {_literal(postgres.user)
                 if channel == 3:
                     break
         except (TimeoutError, OSError) as error:
-            raise _failure("reconcile-failed", "psql in the pod did not end in time") from error
+            raise _failure("service-slow", "psql in the pod did not end in time") from error
         finally:
             stream.close()
         if b'"Success"' not in output[3]:
-            errors = output[2].decode(errors="replace").splitlines()
-            said = next((line for line in errors if "ERROR" in line or "FATAL" in line), "")
-            raise _failure("reconcile-failed", f"psql in the pod: {said[:200] or 'failed'}")
+            raise Failure(postgres_errors.of_psql(output[2].decode(errors="replace")))
         return output[1].decode(errors="replace")
 
     def prove(self, access: Access, route: Route) -> None:
@@ -223,22 +223,24 @@ select format('alter database %I owner to %I', datname, {_literal(postgres.user)
         import pg8000.exceptions
         import pg8000.native
 
-        where = "in the cluster" if route.name == "cluster" else "from the host"
         if route.name == "host":
             host, port = "localhost", access.settings.postgres.host_port
         else:
             host, port = access.connection["host"], int(access.connection["port"])
+        user, database = access.connection["username"], access.connection["database"]
+        where = f"{place(route)}, role {user}, database {database}"
         try:
             sock = route.dial(host, port)
         except DialError as error:
-            raise _failure("service-unreachable", f"{where}, {host}:{port}: {error}") from error
+            found = unreachable(self.name, route, f"{host}:{port}", str(error))
+            raise Failure(found) from error
         sock.settimeout(access.deadline.remaining())
         try:
             session = pg8000.native.Connection(
-                access.connection["username"],
+                user,
                 host=host,
                 port=port,
-                database=access.connection["database"],
+                database=database,
                 password=access.connection["password"],
                 application_name="learnflow-infra",
                 sock=sock,
@@ -248,14 +250,20 @@ select format('alter database %I owner to %I', datname, {_literal(postgres.user)
             finally:
                 with contextlib.suppress(Exception):
                     session.close()
-        except pg8000.exceptions.DatabaseError as error:
-            said = error.args[0] if error.args else error
-            text = f"{said.get('C')}: {said.get('M')}" if isinstance(said, dict) else str(said)
-            raise _failure("round-trip-failed", f"{where}: {text[:200]}") from error
-        except (pg8000.exceptions.InterfaceError, OSError) as error:
-            raise _failure("round-trip-failed", f"{where}: {str(error)[:200]}") from error
+        except (pg8000.exceptions.Error, OSError) as error:
+            found = postgres_errors.of_client(error, where)
+            if found.code == "postgres-password" and not self._role_exists(access, user):
+                found = finding(
+                    "postgres-role", f"{where}: there is no such role", service="postgres"
+                )
+            raise Failure(found) from error
         finally:
             sock.close()
+
+    def _role_exists(self, access: Access, user: str) -> bool:
+        """The server lets no client tell a missing role from a wrong password."""
+        query = f"select 'there' from pg_roles where rolname = {_literal(user)};\n\\quit\n"
+        return "there" in self._psql(access, query)
 
 
 def _failure(code: str, message: str) -> Failure:
