@@ -80,13 +80,16 @@ def config(reference: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def started(root: Path, user: int, environment: list[str], script: str) -> Iterator[None]:
+def started(
+    root: Path, user: int, environment: list[str], script: str, port: int
+) -> Iterator[None]:
     """A script in a chroot, with everything it starts ended afterwards and /tmp emptied."""
     shutil.rmtree(root / "tmp", ignore_errors=True)
     (root / "tmp").mkdir(mode=0o1777)
     (root / "tmp").chmod(0o1777)
     mounts = f"mount --bind /dev {root}/dev && mount -t proc proc {root}/proc"
-    run = f"exec chroot --userspec={user}:{user} {root} env -i \"$@\" bash -c '{script}'"
+    # The shell stays: the signal that ends it with its parent is lost on a change of user.
+    run = f"chroot --userspec={user}:{user} {root} env -i \"$@\" bash -c '{script}'; exit"
     namespaces = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
     process = subprocess.Popen(
         [*namespaces, "sh", "-c", f"{mounts} && {run}", "sh", *environment],
@@ -99,8 +102,8 @@ def started(root: Path, user: int, environment: list[str], script: str) -> Itera
     finally:
         process.kill()
         process.wait()
-        # The namespace's processes end after its first one; their ports are free when all have.
-        until_done(lambda: [_refused(port) for port in (KAFKA_PORT, POSTGRES_PORT)])
+        # The namespace's processes end after its first one; the port is free when all have.
+        until_done(lambda: _refused(port))
 
 
 def _refused(port: int) -> None:
@@ -157,10 +160,10 @@ class Floor:
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="learnflow-bench-"))
         self._places = [
-            (unpack(reference, self._folder), user, config(reference), script)
-            for reference, user, script in (
-                (images.KAFKA, 1000, _KAFKA),
-                (images.POSTGRES, 999, _POSTGRES),
+            (unpack(reference, self._folder), user, config(reference), script, port)
+            for reference, user, script, port in (
+                (images.KAFKA, 1000, _KAFKA, KAFKA_PORT),
+                (images.POSTGRES, 999, _POSTGRES, POSTGRES_PORT),
             )
         ]
 

@@ -1,31 +1,51 @@
 """From the state of a service's objects to findings, as one pure function of what the API showed.
 
 Judged by owners and by container states, never by a pod's phase alone: a finished Job is no
-failure, an old stray pod no success. A finding says whether waiting may still heal it.
+failure, an old stray pod no success. Many symptoms of one cause are one finding, and the cause
+that blocks the others comes first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
+from learnflow_infra.causes import CAUSES
 from learnflow_infra.failures import Finding, finding
+from learnflow_infra.reasons import FOREVER
+from learnflow_infra.symptoms import (
+    Log,
+    Object,
+    Symptom,
+    at,
+    held_up,
+    is_ready,
+    number,
+    objects,
+    of_claims,
+    of_events,
+    of_pod,
+    short,
+    text,
+)
 
-Object = dict[str, Any]
+__all__ = ["Evidence", "State", "is_ready", "state"]
 
-# What a container's waiting reason means, as the kubelet names them. The kubelet retries all of
-# them; those marked final heal only by a change from outside.
-_WAITING: Mapping[str, tuple[str, bool]] = {
-    "ErrImagePull": ("image-not-pulled", False),
-    "ImagePullBackOff": ("image-not-pulled", True),
-    "InvalidImageName": ("image-name-invalid", True),
-    "ErrImageNeverPull": ("image-absent", True),
-    "CreateContainerConfigError": ("container-config", True),
-    "CreateContainerError": ("container-create", True),
-    "RunContainerError": ("container-run", True),
-    "CrashLoopBackOff": ("container-crashing", True),
-}
+_MOST_FINDINGS = 3
+# The table of causes lists those of pods in the order in which they block each other.
+_RANK = {code: rank for rank, code in enumerate(CAUSES)}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is read only when the pods themselves do not say why."""
+
+    claims: Iterable[Object] = ()
+    events: Iterable[Object] = ()
+    nodes: Iterable[Object] = ()
+    log: Sequence[str] = ()
+    """Lines of the log that a former State asked for, fit to be shown."""
 
 
 @dataclass(frozen=True)
@@ -36,84 +56,110 @@ class State:
     total: int
     done: bool
     findings: tuple[Finding, ...] = ()
-    final: bool = False
-    """Whether the findings can no longer heal by waiting."""
+    symptoms: tuple[Symptom, ...] = ()
+    unexplained: bool = False
+    """Whether a pod is missing or held up, and Evidence may say why."""
+
+    @property
+    def final(self) -> bool:
+        """Whether the findings can no longer heal by waiting."""
+        return any(each.patience <= 0 for each in self.symptoms)
+
+    @property
+    def log(self) -> Log | None:
+        """The log that says more of the first finding."""
+        return self.symptoms[0].log if self.symptoms else None
 
 
-def state(service: str, workload: Object | None, pods: Iterable[Object], expected: int) -> State:
+def state(
+    service: str,
+    workload: Object | None,
+    pods: Iterable[Object],
+    expected: int,
+    evidence: Evidence | None = None,
+) -> State:
     """Judge a StatefulSet and its pods, of which the settings expect so many."""
     if workload is None:
-        return State(
-            0,
-            expected,
-            False,
-            (finding("not-deployed", f"{service} is not there", service=service),),
-        )
-    uid = workload["metadata"]["uid"]
-    status = workload.get("status", {})
-    revision = status.get("updateRevision")
-    observed = status.get("observedGeneration", 0) >= workload["metadata"].get("generation", 0)
-    owned = [pod for pod in pods if _owned_by(pod, uid) and not _deleting(pod)]
+        symptom = Symptom("not-deployed", f"{service} is not there", 3)
+        return State(0, expected, False, _findings(service, [symptom], ()), (symptom,))
+    uid = text(at(workload, "metadata", "uid"))
+    revision = at(workload, "status", "updateRevision")
+    generation = number(at(workload, "metadata", "generation"))
+    observed = number(at(workload, "status", "observedGeneration")) >= generation
+    owned = [pod for pod in objects(pods) if _owned_by(pod, uid)]
+    living = [pod for pod in owned if not at(pod, "metadata", "deletionTimestamp")]
     current = [
         pod
-        for pod in owned
-        if observed
-        and pod["metadata"].get("labels", {}).get("controller-revision-hash") == revision
+        for pod in living
+        if observed and at(pod, "metadata", "labels", "controller-revision-hash") == revision
     ]
     ready = sum(is_ready(pod) for pod in current)
-    found: list[Finding] = []
-    final = False
-    for pod in owned:
-        for each, lasting in _pod_findings(service, pod):
-            found.append(each)
-            final = final or lasting
-    return State(ready, expected, ready >= expected and observed, tuple(found), final)
+    if observed and ready >= expected:
+        return State(ready, expected, True)
 
-
-def is_ready(pod: Object) -> bool:
-    """Running, and its Ready condition true."""
-    status = pod.get("status", {})
-    return status.get("phase") == "Running" and any(
-        each.get("type") == "Ready" and each.get("status") == "True"
-        for each in status.get("conditions") or ()
-    )
+    known = evidence or Evidence()
+    events = list(objects(known.events))
+    found = list(of_claims(known.claims, events))
+    unexplained = len(owned) < expected
+    if unexplained:
+        found += of_events(uid, service, events, ("FailedCreate",))
+    nodes = {text(at(node, "metadata", "name")): node for node in objects(known.nodes)}
+    for pod in living:
+        if not is_ready(pod):
+            symptoms = list(of_pod(service, pod, events, nodes))
+            if pod not in current:  # its replacement may do better
+                symptoms = [replace(each, patience=FOREVER) for each in symptoms]
+            elif held_up(pod) and all(each.patience > 0 for each in symptoms):
+                unexplained = True
+            found += symptoms
+    symptoms = _merged(found)
+    findings = _findings(service, symptoms, known.log)
+    return State(ready, expected, False, findings, tuple(symptoms), unexplained)
 
 
 def _owned_by(pod: Object, uid: str) -> bool:
     return any(
-        owner.get("uid") == uid and owner.get("controller")
-        for owner in pod["metadata"].get("ownerReferences") or ()
+        at(owner, "uid") == uid and at(owner, "controller")
+        for owner in objects(at(pod, "metadata", "ownerReferences"))
     )
 
 
-def _deleting(pod: Object) -> bool:
-    return bool(pod["metadata"].get("deletionTimestamp"))
+def _merged(symptoms: Sequence[Symptom]) -> list[Symptom]:
+    """One symptom a cause, the most blocking first. What only says that a claim is not bound
+    yet is left out where something says why."""
+    by_cause: dict[tuple[str, str], Symptom] = {}
+    for each in symptoms:
+        detail = each.detail
+        for name in each.objects:
+            detail = detail.replace(name, "")
+        key = (each.code, re.sub(r"\d+", "", detail))
+        if (same := by_cause.get(key)) is None:
+            by_cause[key] = each
+        else:
+            names = tuple(dict.fromkeys((*same.objects, *each.objects)))
+            by_cause[key] = replace(same, objects=names, patience=min(same.patience, each.patience))
+    # What cannot heal by itself first; a claim is often unbound because its pod has no node.
+    merged = sorted(
+        by_cause.values(), key=lambda each: (each.patience == FOREVER, _RANK[each.code])
+    )
+    telling = [each for each in merged if each.code != "volume-unbound"]
+    return (telling or merged[:1])[:_MOST_FINDINGS]
 
 
-def _pod_findings(service: str, pod: Object) -> Sequence[tuple[Finding, bool]]:
-    name = pod["metadata"]["name"]
-    status = pod.get("status", {})
+def _findings(service: str, symptoms: Sequence[Symptom], log: Sequence[str]) -> tuple[Finding, ...]:
     found = []
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            message = f"{name}: {condition.get('message', '')[:300]}"
-            # A volume that is still being provisioned shows as unschedulable too.
-            lasting = "Insufficient" in message
-            found.append((finding("unschedulable", message, service=service), lasting))
-    for container in status.get("containerStatuses") or ():
-        last = container.get("lastState", {}).get("terminated") or {}
-        waiting = container.get("state", {}).get("waiting") or {}
-        reason = waiting.get("reason", "")
-        if last.get("reason") == "OOMKilled" and not container.get("ready"):
-            message = f"{name}: killed for memory beyond its limit"
-            found.append((finding("out-of-memory", message, service=service), bool(waiting)))
-        elif reason in _WAITING:
-            code, lasting = _WAITING[reason]
-            detail = waiting.get("message", "")
-            if code == "container-crashing" and last:
-                detail = (
-                    f"exit code {last.get('exitCode')}, {container.get('restartCount')} restarts"
-                )
-            message = " ".join(f"{name}: {reason}: {detail}".split())[:300]
-            found.append((finding(code, message, service=service), lasting))
-    return found
+    for number, each in enumerate(symptoms):
+        code, message = each.code, f"{_named(each.objects)}{each.detail}"
+        if number == 0 and each.log and log:
+            message += f"; its log: {' '.join(log)}"
+            if "no space left on device" in message.lower():
+                code = "volume-full"
+        found.append(finding(code, message, service=service))
+    return tuple(found)
+
+
+def _named(objects: Sequence[str]) -> str:
+    if not objects:
+        return ""
+    more = f" and {len(objects) - 1} more" if len(objects) > 1 else ""
+    return f"{short(objects[0])}{more}: "

@@ -119,3 +119,11 @@ def deployed(person: Person) -> Person:
     answer = person.run("up", "--json", timeout=300)
     assert answer.exit_code == 0, answer.stdout + answer.stderr
     return person
+
+
+@pytest.fixture
+def mended(deployed: Person) -> Iterator[Person]:
+    """For a test that breaks something: `up` makes it whole again afterwards."""
+    yield deployed
+    answer = deployed.run("up")
+    assert answer.exit_code == 0, answer.stdout
