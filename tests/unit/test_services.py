@@ -50,6 +50,15 @@ def test_a_connection_that_breaks_and_one_that_is_silent_differ() -> None:
     assert postgres_errors.of_client(ConnectionResetError(), "here").code == "connection-lost"
 
 
+def test_the_servers_own_error_is_found_behind_a_goodbye_that_failed() -> None:
+    refused = pg8000.exceptions.DatabaseError({"C": "3D000", "M": "no such database"})
+    pipe = BrokenPipeError()
+    pipe.__context__ = refused
+    goodbye = pg8000.exceptions.InterfaceError("network error")
+    goodbye.__cause__ = pipe
+    assert postgres_errors.of_client(goodbye, "here").code == "postgres-database-missing"
+
+
 @pytest.mark.parametrize(
     ("said", "code"),
     [

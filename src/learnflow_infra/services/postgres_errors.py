@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 from learnflow_infra.failures import Finding, finding
 
@@ -37,13 +36,22 @@ def explained(state: str, said: str, where: str, fallback: str = "round-trip-fai
 
 
 def of_client(error: Exception, where: str) -> Finding:
-    """The finding of an error of pg8000."""
-    fields: Mapping[str, Any] | Any = error.args[0] if error.args else ""
-    if isinstance(fields, Mapping):
-        return explained(str(fields.get("C", "")), str(fields.get("M", "")), where)
-    if isinstance(error, TimeoutError) or isinstance(error.__cause__, TimeoutError):
+    """The finding of an error of pg8000, which hides the server's own behind that of its attempt
+    to say goodbye."""
+    chain = list(_chain(error))
+    for each in chain:
+        fields = each.args[0] if each.args else None
+        if isinstance(fields, Mapping):
+            return explained(str(fields.get("C", "")), str(fields.get("M", "")), where)
+    if any(isinstance(each, TimeoutError) for each in chain):
         return finding("service-slow", f"{where}: no answer in time", service="postgres")
     return finding("connection-lost", f"{where}: {str(error)[:200]}", service="postgres")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def of_psql(stderr: str) -> Finding:
