@@ -501,13 +501,6 @@ CAUSES = _table(
             "Read its last words with `kubectl logs --previous`.",
         ),
         Cause(
-            "probe-failing",
-            Exit.UNHEALTHY,
-            "A container runs and does not answer its probe.",
-            "Read its log with `kubectl logs`.",
-            heals=True,
-        ),
-        Cause(
             "connection-missing",
             Exit.UNHEALTHY,
             "The connection Secret is not there.",

@@ -148,9 +148,9 @@ def _merged(symptoms: Sequence[Symptom]) -> list[Symptom]:
 
 def _findings(service: str, symptoms: Sequence[Symptom], log: Sequence[str]) -> tuple[Finding, ...]:
     found = []
-    for number, each in enumerate(symptoms):
+    for place, each in enumerate(symptoms):
         code, message = each.code, f"{_named(each.objects)}{each.detail}"
-        if number == 0 and each.log and log:
+        if place == 0 and each.log and log:
             message += f"; its log: {' '.join(log)}"
             if "no space left on device" in message.lower():
                 code = "volume-full"

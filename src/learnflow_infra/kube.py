@@ -26,6 +26,7 @@ from learnflow_infra.failures import Failure, finding
 
 FIELD_MANAGER = "learnflow-infra"
 REQUEST_SECONDS = 15.0
+LOG_SECONDS = 3.0  # the kubelet of a dead node does not answer
 
 Object = dict[str, Any]
 
@@ -190,6 +191,17 @@ class Kube:
         query = {"labelSelector": selector} if selector else {}
         items: list[Object] = self.request("GET", path(kind, namespace), query=query)["items"]
         return items
+
+    def log(
+        self, namespace: str, pod: str, container: str, *, previous: bool, lines: int, most: int
+    ) -> bytes:
+        """The last lines of a container's log, cut after `most` bytes."""
+        query = {"container": container, "tailLines": str(lines), "limitBytes": str(most)}
+        if previous:
+            query["previous"] = "true"
+        timeout = min(LOG_SECONDS, self.deadline.remaining())
+        with self._open("GET", f"{path('Pod', namespace, pod)}/log", timeout, query) as response:
+            return response.read(most)
 
     def apply(self, manifest: Object) -> Object:
         """Server-side apply under the one field manager; conflicts are taken over."""

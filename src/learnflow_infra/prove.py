@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from learnflow_infra import apply, diagnosis, manifests
+from learnflow_infra import apply, manifests
 from learnflow_infra.deadline import Deadline
+from learnflow_infra.evidence import explain
 from learnflow_infra.failures import Failure, Finding, finding
 from learnflow_infra.kube import Kube, Object
 from learnflow_infra.services import Access, Service
@@ -73,12 +74,8 @@ def _prove(
     namespace = settings.cluster.namespace
     selector = manifests.selector_text(service.name)
     pods = kube.list("Pod", namespace, selector)
-    state = diagnosis.state(
-        service.name,
-        kube.get("StatefulSet", namespace, service.name),
-        pods,
-        len(service.pods(settings)),
-    )
+    workload = kube.get("StatefulSet", namespace, service.name)
+    state = explain(kube, settings, service, workload, pods)
     verdict.ready, verdict.total = state.ready, state.total
     verdict.image = _image(pods)
     if not state.done:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 
 from learnflow_infra import diagnosis, manifests
 from learnflow_infra.deadline import Deadline
+from learnflow_infra.diagnosis import State
+from learnflow_infra.evidence import explain
 from learnflow_infra.failures import Failure, finding
 from learnflow_infra.kube import Kube, Object
+from learnflow_infra.reasons import FOREVER
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
 
-_STEP_SECONDS = 10.0
+_ROUND_SECONDS = 2.5  # a watch is asked for in whole seconds
+_LAST_WORDS_SECONDS = 3.0  # kept to say why when the time is over
+_OLD_SECONDS = 10.0
 
 
 def wait(
@@ -19,35 +25,39 @@ def wait(
     settings: Settings,
     service: Service,
     deadline: Deadline,
-    on_progress: Callable[[diagnosis.State], None],
-) -> diagnosis.State:
-    """The state once it is done. Raises Failure with the cause, or with `deadline-passed` after it.
+    on_progress: Callable[[State], None],
+) -> State:
+    """The state once it is done. Raises Failure with the cause, else `deadline-passed`.
 
     A watch that ends is begun again; a state that may heal is waited for.
     """
     seen: tuple[int, int] | None = None
-    last = diagnosis.State(0, 0, False)
-    while not deadline.passed():
-        for last in _states(kube, settings, service, deadline):
+    last = State(0, 0, False)
+    patience = _Patience()
+    left = deadline.remaining()
+    until = deadline.within(max(left - _LAST_WORDS_SECONDS, left / 2))
+    while not until.passed():
+        for last in _round(kube, settings, service, deadline):
             if (last.ready, last.total) != seen:
                 seen = (last.ready, last.total)
                 on_progress(last)
             if last.done:
                 return last
-            if last.final:
-                raise Failure(*last.findings)
-    said = (
-        f"{service.name}: {last.ready} of {last.total} pods were ready after {deadline.seconds:g} s"
-    )
-    raise Failure(finding("deadline-passed", said, service=service.name), *last.findings)
+            if patience.over(last):
+                raise Failure(*_explained(kube, settings, service, last).findings)
+    last = _explained(kube, settings, service, last)
+    said = f"{last.ready} of {last.total} pods were ready after {deadline.seconds:g} s"
+    passed = finding("deadline-passed", said, service=service.name)
+    if any(each.patience < FOREVER for each in last.symptoms):
+        raise Failure(*last.findings)
+    raise Failure(passed, *last.findings)
 
 
-def _states(
-    kube: Kube, settings: Settings, service: Service, deadline: Deadline
-) -> Iterator[diagnosis.State]:
-    namespace = settings.cluster.namespace
+def _round(kube: Kube, settings: Settings, service: Service, deadline: Deadline) -> Iterator[State]:
+    """The state at each change for a while, and at last what events say of what is held up."""
+    namespace, expected = settings.cluster.namespace, len(service.pods(settings))
     pods: dict[str, Object] = {}
-    step = deadline.within(_STEP_SECONDS)
+    step = deadline.within(_ROUND_SECONDS)
     for event in kube.watch("Pod", namespace, manifests.selector_text(service.name), step):
         pod = event["object"]
         if event["type"] == "DELETED":
@@ -55,4 +65,43 @@ def _states(
         else:
             pods[pod["metadata"]["name"]] = pod
         workload = kube.get("StatefulSet", namespace, service.name)
-        yield diagnosis.state(service.name, workload, pods.values(), len(service.pods(settings)))
+        yield diagnosis.state(service.name, workload, pods.values(), expected)
+    workload = kube.get("StatefulSet", namespace, service.name)
+    state = diagnosis.state(service.name, workload, pods.values(), expected)
+    yield explain(kube, settings, service, workload, pods.values()) if state.unexplained else state
+
+
+def _explained(kube: Kube, settings: Settings, service: Service, last: State) -> State:
+    """The same state with its evidence, or as it was where that says no more."""
+    namespace = settings.cluster.namespace
+    try:
+        workload = kube.get("StatefulSet", namespace, service.name)
+        pods = kube.list("Pod", namespace, manifests.selector_text(service.name))
+        state = explain(kube, settings, service, workload, pods)
+    except Failure:
+        return last
+    return state if state.symptoms else last
+
+
+class _Patience:
+    """For how long each trouble has been seen."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+        self._old: set[str] | None = None
+
+    def over(self, state: State) -> bool:
+        """Whether the state has lasted for longer than it takes to heal."""
+        now = time.monotonic()
+        codes = {each.code for each in state.symptoms}
+        self._since = {code: self._since.get(code, now) for code in codes}
+        if self._old is None:
+            # What a pod shows already is of before this command, which may have mended it: the
+            # next try is waited for. The scheduler alone tries again at once.
+            self._old = {code for code in codes if not code.startswith("unschedulable")}
+        self._old &= codes
+        return any(
+            now - self._since[each.code]
+            >= max(each.patience, _OLD_SECONDS if each.code in self._old else 0)
+            for each in state.symptoms
+        )

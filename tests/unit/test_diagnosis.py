@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from learnflow_infra import diagnosis
+from learnflow_infra import diagnosis, reasons, report
+from learnflow_infra.causes import CAUSES
+from learnflow_infra.diagnosis import Evidence
+from learnflow_infra.excerpt import excerpt
+from learnflow_infra.prove import Verdict
 
 UID = "u-1"
 
@@ -32,6 +39,7 @@ def pod(
     return {
         "metadata": {
             "name": name,
+            "uid": f"u-{name}",
             "labels": {"controller-revision-hash": revision},
             "ownerReferences": [{"uid": owner, "controller": True}],
         },
@@ -88,7 +96,7 @@ def test_nothing_deployed_is_said() -> None:
     ("reason", "code", "final"),
     [
         ("ErrImagePull", "image-not-pulled", False),
-        ("ImagePullBackOff", "image-not-pulled", True),
+        ("ImagePullBackOff", "image-not-pulled", False),
         ("InvalidImageName", "image-name-invalid", True),
         ("ErrImageNeverPull", "image-absent", True),
         ("CreateContainerConfigError", "container-config", True),
@@ -129,3 +137,470 @@ def test_a_pod_without_room_is_final_and_one_whose_volume_comes_is_not() -> None
 
     assert unschedulable("0/1 nodes are available: 1 Insufficient memory.").final
     assert not unschedulable("pod has unbound immediate PersistentVolumeClaims").final
+
+
+# ---- what each says in Kubernetes' own words
+
+PULL = "Back-off pulling image: ErrImagePull: rpc error: code = Unknown desc = "
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "code", "final"),
+    [
+        ("ErrImagePull", "docker.io/library/nope:1: not found", "image-not-found", True),
+        ("ErrImagePull", "manifest unknown: manifest unknown", "image-not-found", True),
+        (
+            "ImagePullBackOff",
+            f"{PULL}pull access denied, repository does not exist or may require authorization",
+            "image-denied",
+            True,
+        ),
+        (
+            "ErrImagePull",
+            f"{PULL}dial tcp: lookup registry-1.docker.io: no such host",
+            "image-registry-unreachable",
+            False,
+        ),
+        ("ErrImagePull", f"{PULL}toomanyrequests: pull rate limit", "image-pull-limited", False),
+        ("CreateContainerConfigError", 'secret "pw" not found', "secret-missing", True),
+        ("CreateContainerConfigError", 'configmap "cm" not found', "config-map-missing", True),
+        (
+            "CreateContainerConfigError",
+            "couldn't find key pass in Secret learnflow/pw",
+            "key-missing",
+            True,
+        ),
+        (
+            "CreateContainerConfigError",
+            "container has runAsNonRoot and image will run as root",
+            "container-config",
+            True,
+        ),
+        ("CreateContainerError", "context deadline exceeded", "container-create", False),
+        (
+            "Unschedulable",
+            "0/1 nodes are available: 1 Insufficient cpu.",
+            "unschedulable-cpu",
+            True,
+        ),
+        (
+            "Unschedulable",
+            "0/1 nodes are available: 1 Insufficient memory.",
+            "unschedulable-memory",
+            True,
+        ),
+        ("Unschedulable", "0/1 nodes are available: 1 Too many pods.", "unschedulable-pods", True),
+        (
+            "Unschedulable",
+            "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
+            "unschedulable-affinity",
+            True,
+        ),
+        (
+            "Unschedulable",
+            "0/1 nodes are available: 1 node(s) had volume node affinity conflict.",
+            "unschedulable-volume",
+            True,
+        ),
+        (
+            "Unschedulable",
+            "0/1 nodes are available: 1 node(s) had untolerated taint {own: x}.",
+            "unschedulable-taint",
+            True,
+        ),
+        (
+            "Unschedulable",
+            "0/1 nodes are available: 1 node(s) had untolerated taint "
+            "{node.kubernetes.io/not-ready: }.",
+            "node-not-ready",
+            False,
+        ),
+        (
+            "Unschedulable",
+            "0/1 nodes are available: 1 node(s) had untolerated taint "
+            "{node.kubernetes.io/disk-pressure: }.",
+            "node-under-pressure",
+            False,
+        ),
+        (
+            "FailedCreate",
+            'pods "kafka-0" is forbidden: exceeded quota: q, requested: cpu=1, used: cpu=0',
+            "quota-exceeded",
+            True,
+        ),
+        (
+            "FailedCreate",
+            'pods "kafka-0" is forbidden: maximum memory usage per Container is 1Mi, but limit is',
+            "limit-range-refused",
+            True,
+        ),
+        (
+            "FailedCreate",
+            'pods "kafka-0" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot',
+            "pod-security-refused",
+            True,
+        ),
+        (
+            "FailedCreate",
+            'admission webhook "a.b.c" denied the request: no',
+            "webhook-refused",
+            True,
+        ),
+        (
+            "FailedCreate",
+            'Internal error occurred: failed calling webhook "a.b.c": connection refused',
+            "webhook-failing",
+            False,
+        ),
+        (
+            "ProvisioningFailed",
+            'storageclass.storage.k8s.io "gold" not found',
+            "storage-class-missing",
+            True,
+        ),
+        ("ProvisioningFailed", "no space in pool", "volume-provisioning-failed", False),
+        (
+            "FailedMount",
+            'MountVolume.SetUp failed: configmap "x" not found',
+            "config-map-missing",
+            False,
+        ),
+        ("FailedMount", "mount failed: exit status 32", "volume-mount-failed", False),
+    ],
+)
+def test_a_message_is_told_from_others_of_its_reason(
+    reason: str, message: str, code: str, final: bool
+) -> None:
+    cause = reasons.cause_of(reason, message)
+    assert cause is not None
+    assert (cause[0], cause[1] == 0) == (code, final)
+
+
+def test_every_meaning_is_in_the_table_of_causes() -> None:
+    assert {code for rows in reasons._REASONS.values() for _, code, _ in rows} <= set(CAUSES)
+
+
+# ---- crashes
+
+
+def ended(exit_code: int, reason: str = "Error", waiting: str = "CrashLoopBackOff") -> Any:
+    return {
+        "name": "kafka",
+        "ready": False,
+        "restartCount": 1,
+        "state": {"waiting": {"reason": waiting}} if waiting else {"running": {}},
+        "lastState": {"terminated": {"reason": reason, "exitCode": exit_code}},
+    }
+
+
+def event(uid: str, reason: str, message: str, at: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
+    return {
+        "involvedObject": {"uid": uid},
+        "reason": reason,
+        "message": message,
+        "lastTimestamp": at,
+    }
+
+
+def judge(pods: list[Any], expected: int = 1, **evidence: Any) -> diagnosis.State:
+    return diagnosis.state("kafka", workload(), pods, expected, Evidence(**evidence))
+
+
+def test_a_crash_is_final_when_it_backs_off_and_asks_for_its_log() -> None:
+    crashed = pod(ready=False, container=ended(1))
+    state = judge([crashed])
+    assert state.final
+    assert state.log is not None
+    assert (state.log.pod, state.log.container, state.log.previous) == ("kafka-0", "kafka", True)
+    message = judge([crashed], log=['"FATAL: it is broken"']).findings[0].message
+    assert message == 'kafka-0: exit code 1, Error; its log: "FATAL: it is broken"'
+
+
+def test_one_restart_during_start_up_is_waited_for() -> None:
+    state = judge([pod(ready=False, container=ended(1, waiting=""))])
+    assert [each.code for each in state.findings] == ["container-crashing"]
+    assert not state.final
+
+
+def test_a_pod_restarted_with_its_node_has_not_crashed() -> None:
+    for exit_code, reason in ((143, "Error"), (0, "Completed"), (255, "Unknown")):
+        state = judge([pod(ready=False, container=ended(exit_code, reason, waiting=""))])
+        assert state.findings == ()
+
+
+@pytest.mark.parametrize("probe", ["Liveness", "Startup"])
+def test_a_container_killed_by_its_probe_is_told_from_a_crash(probe: str) -> None:
+    said = event("u-kafka-0", "Unhealthy", f"{probe} probe failed: no answer")
+    state = judge([pod(ready=False, container=ended(137))], events=[said])
+    assert [each.code for each in state.findings] == [f"{probe.lower()}-probe-killing"]
+    state = judge([pod(ready=False, container=ended(1))], events=[said])
+    assert [each.code for each in state.findings] == ["container-crashing"]
+
+
+def test_a_full_disk_is_told_by_the_log() -> None:
+    crashed = pod(ready=False, container=ended(1))
+    state = judge([crashed], log=['"FATAL: could not write: No space left on device"'])
+    assert [each.code for each in state.findings] == ["volume-full"]
+
+
+def test_an_init_container_that_fails_is_named() -> None:
+    waiting = pod(phase="Pending", ready=False)
+    waiting["status"]["initContainerStatuses"] = [ended(3) | {"name": "prepare"}]
+    waiting["status"]["containerStatuses"] = [{"state": {"waiting": {"reason": "PodInitializing"}}}]
+    state = judge([waiting])
+    assert [each.code for each in state.findings] == ["init-container-failing"]
+    assert "container prepare: exit code 3" in state.findings[0].message
+
+
+# ---- what pods do not say themselves
+
+
+def test_a_pod_that_cannot_be_created_is_explained_by_events() -> None:
+    assert diagnosis.state("kafka", workload(), [], 1).unexplained
+    message = "create Pod kafka-0 in StatefulSet kafka failed error: exceeded quota: q"
+    refused = event(UID, "FailedCreate", message, "2026-01-01T00:00:01Z")
+    state = judge([], events=[refused])
+    assert [(each.code, each.message) for each in state.findings] == [
+        ("quota-exceeded", "kafka: exceeded quota: q")
+    ]
+    assert state.final
+    since = event(UID, "SuccessfulCreate", "create Pod", "2026-01-01T00:00:02Z")
+    assert judge([], events=[refused, since]).findings == ()
+    assert judge([], events=[event("another", "FailedCreate", message)]).findings == ()
+
+
+def test_a_mount_that_was_late_does_not_explain_a_long_pull() -> None:
+    pending = pod(phase="Pending", ready=False)
+    late = event("u-kafka-0", "FailedMount", "timed out", "2026-01-01T00:00:01Z")
+    assert [each.code for each in judge([pending], events=[late]).findings] == [
+        "volume-mount-failed"
+    ]
+    pulling = event("u-kafka-0", "Pulling", "Pulling image", "2026-01-01T00:00:02Z")
+    assert judge([pending], events=[late, pulling]).findings == ()
+
+
+def claim(phase: str = "Pending", storage_class: str | None = "standard") -> dict[str, Any]:
+    return {
+        "metadata": {"name": "data-kafka-0", "uid": "u-claim"},
+        "spec": {"storageClassName": storage_class} if storage_class else {},
+        "status": {"phase": phase},
+    }
+
+
+def unbound() -> dict[str, Any]:
+    condition = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "pod has unbound immediate PersistentVolumeClaims. preemption: no",
+    }
+    return pod(phase="Pending", ready=False, conditions=[condition])
+
+
+@pytest.mark.parametrize(
+    ("claims", "events", "code"),
+    [
+        ([claim()], [], "volume-unbound"),
+        ([claim("Lost")], [], "volume-lost"),
+        ([claim(storage_class=None)], [], "storage-class-missing"),
+        (
+            [claim()],
+            [event("u-claim", "ProvisioningFailed", "disk is broken")],
+            "volume-provisioning-failed",
+        ),
+    ],
+)
+def test_a_pod_without_its_volume_is_one_finding(
+    claims: list[Any], events: list[Any], code: str
+) -> None:
+    state = judge([unbound()], claims=claims, events=events)
+    assert [each.code for each in state.findings] == [code]
+
+
+def test_what_a_dead_node_last_said_of_its_pods_does_not_count() -> None:
+    lost = pod(ready=False, container=ended(1)) | {"spec": {"nodeName": "n"}}
+    node = {
+        "metadata": {"name": "n"},
+        "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]},
+    }
+    state = judge([lost], nodes=[node])
+    assert [each.code for each in state.findings] == ["node-not-ready"]
+    assert not state.final
+
+
+def test_many_pods_of_one_cause_are_one_finding() -> None:
+    pods = [pod(f"kafka-{n}", ready=False, container=ended(1)) for n in range(3)]
+    state = judge(pods, 3)
+    assert [each.message for each in state.findings] == ["kafka-0 and 2 more: exit code 1, Error"]
+
+
+def test_the_most_blocking_of_independent_causes_comes_first() -> None:
+    full = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "0/1 nodes are available: 1 Insufficient cpu.",
+    }
+    pods = [
+        pod("kafka-0", ready=False, container=ended(1)),
+        pod("kafka-1", phase="Pending", ready=False, conditions=[full]),
+    ]
+    codes = [each.code for each in judge(pods, 2).findings]
+    assert codes == ["unschedulable-cpu", "container-crashing"]
+
+
+def test_a_pod_about_to_be_replaced_is_not_final() -> None:
+    state = judge([pod(revision="r1", ready=False, container=ended(1))])
+    assert [each.code for each in state.findings] == ["container-crashing"]
+    assert not state.final
+
+
+def test_an_evicted_pod_beside_a_ready_one_is_no_failure() -> None:
+    evicted = pod("kafka-0", phase="Failed", ready=False)
+    evicted["status"]["reason"] = "Evicted"
+    assert judge([evicted, pod()]).done
+    assert [each.code for each in judge([evicted]).findings] == ["pod-evicted"]
+
+
+# ---- logs
+
+
+def test_a_log_is_told_in_the_lines_around_the_error() -> None:
+    log = b"""INFO starting
+ERROR cannot open /data (kafka.Kafka)
+java.lang.RuntimeException: outer
+\tat a.b.C(D.java:1)
+Caused by: java.io.IOException: the inner reason
+\t... 3 more
+INFO shutting down
+INFO bye
+"""
+    assert excerpt(log, (), cut=False) == [
+        '"ERROR cannot open /data (kafka.Kafka)"',
+        '"java.lang.RuntimeException: outer"',
+        '"Caused by: java.io.IOException: the inner reason"',
+    ]
+    assert excerpt(b"one\ntwo\nthree\nfour\n", (), cut=False) == ['"two"', '"three"', '"four"']
+
+
+def test_a_log_shows_no_secret_no_control_code_and_no_verdict_of_ours() -> None:
+    log = (
+        b"kafka     ok   1/1 pods  1.0 s\n"
+        b"proved: pods, volumes, round trips\n"
+        b"  -> Run this\n"
+        b'{"ok":true,"findings":[]}\n'
+        b'\x1b[31mERROR\x1b[0m password \x1b]0;title\x07s3cret-value "quoted" is wrong\r\n'
+    )
+    assert excerpt(log, ["s3cret-value"], cut=False) == ["\"ERROR password *** 'quoted' is wrong\""]
+
+
+def test_a_secret_at_the_cut_end_is_not_shown_in_part() -> None:
+    assert excerpt(b"ERROR the password is s3cret-va", ["s3cret-value"], cut=True) == [
+        '"ERROR the password"'
+    ]
+
+
+# ---- whatever comes
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=300),
+    lambda each: (
+        st.lists(each, max_size=3) | st.dictionaries(st.text(max_size=8), each, max_size=3)
+    ),
+    max_leaves=10,
+)
+REASONS = st.sampled_from([*reasons._REASONS, "OOMKilled", "Error", "ContainerCreating"])
+WORDS = st.sampled_from([message for rows in reasons._REASONS.values() for message, _, _ in rows])
+ANY_TEXT = REASONS | WORDS | st.text(max_size=3000) | JSON
+ENDED = st.fixed_dictionaries(
+    {}, optional={"reason": ANY_TEXT, "exitCode": JSON, "message": ANY_TEXT}
+)
+CONTAINERS = st.lists(
+    JSON
+    | st.fixed_dictionaries(
+        {},
+        optional={
+            "name": ANY_TEXT,
+            "ready": JSON,
+            "state": JSON
+            | st.fixed_dictionaries({"waiting": ENDED})
+            | st.fixed_dictionaries({"terminated": ENDED}),
+            "lastState": JSON | st.fixed_dictionaries({"terminated": ENDED}),
+        },
+    ),
+    max_size=3,
+)
+CONDITIONS = st.lists(
+    JSON
+    | st.fixed_dictionaries(
+        {
+            "type": st.sampled_from(["Ready", "PodScheduled", "DiskPressure"]),
+            "status": st.sampled_from(["True", "False", "Unknown"]) | JSON,
+            "reason": ANY_TEXT,
+            "message": ANY_TEXT,
+        }
+    ),
+    max_size=3,
+)
+METADATA = JSON | st.fixed_dictionaries(
+    {"uid": st.sampled_from([UID, "u-2"]) | JSON},
+    optional={
+        "name": ANY_TEXT,
+        "deletionTimestamp": JSON,
+        "labels": JSON | st.just({"controller-revision-hash": "r2"}),
+        "ownerReferences": JSON | st.just([{"uid": UID, "controller": True}]),
+    },
+)
+STATUS = JSON | st.fixed_dictionaries(
+    {},
+    optional={
+        "phase": st.sampled_from(["Pending", "Running", "Failed", "Lost"]) | JSON,
+        "reason": ANY_TEXT,
+        "conditions": CONDITIONS | JSON,
+        "containerStatuses": CONTAINERS | JSON,
+        "initContainerStatuses": CONTAINERS | JSON,
+    },
+)
+ITEMS = st.lists(
+    JSON | st.fixed_dictionaries({"metadata": METADATA, "status": STATUS, "spec": JSON}), max_size=4
+)
+EVENTS = st.lists(
+    JSON
+    | st.fixed_dictionaries(
+        {"involvedObject": st.sampled_from([{"uid": UID}, {"uid": "u-2"}]) | JSON},
+        optional={"reason": ANY_TEXT, "message": ANY_TEXT, "lastTimestamp": JSON},
+    ),
+    max_size=4,
+)
+
+
+@given(ITEMS, ITEMS, ITEMS, EVENTS, st.binary(max_size=4000))
+def test_whatever_the_api_shows_is_judged_in_bounded_words(
+    pods: Any, claims: Any, nodes: Any, events: Any, log: bytes
+) -> None:
+    lines = excerpt(log, ["secret"], cut=True)
+    state = judge(pods, claims=claims, nodes=nodes, events=events, log=lines)
+    assert not state.done or state.findings == ()
+    assert len(state.findings) <= 3
+    for each in state.findings:
+        assert each.code in CAUSES
+        assert len(each.message) <= 1100
+    for each in state.symptoms:
+        assert 0 <= each.patience <= math.inf
+    text = report.to_text(report.Report("up", [Verdict("kafka", findings=state.findings)]), False)
+    assert len(text.encode()) <= 2000
+
+
+@given(JSON, ITEMS)
+def test_a_workload_of_any_shape_is_judged(shape: Any, pods: Any) -> None:
+    diagnosis.state("kafka", shape, pods, 1)
+
+
+@given(st.binary(max_size=9000), st.booleans())
+def test_any_log_is_at_most_three_short_printable_lines(log: bytes, cut: bool) -> None:
+    lines = excerpt(log + b"\nhidden-word\n", ["hidden-word"], cut=cut)
+    assert len(lines) <= 3
+    for line in lines:
+        assert len(line) <= 160
+        assert line.isprintable()
+        assert "hidden-word" not in line

@@ -65,7 +65,10 @@ def _deploy(
     settings, deadline = request.settings, request.deadline
     service.load_client()
 
+    reached = Verdict(service.name)
+
     def on_progress(state: State) -> None:
+        reached.ready, reached.total = state.ready, state.total
         request.say(f"{service.name}: {state.ready} of {state.total} pods ready")
 
     settling = deadline.within(_SETTLING_SECONDS)
@@ -73,9 +76,11 @@ def _deploy(
         try:
             wait(kube, settings, service, deadline, on_progress)
         except Failure as failure:
-            return Verdict(service.name, findings=failure.findings)
+            reached.findings = failure.findings
+            return reached
         verdict = prove(kube, settings, service, deadline, connection=connection, reconcile=True)
-        heals = all(CAUSES[each.code].heals for each in verdict.findings)
+        unready = verdict.ready < verdict.total  # whether that heals is for the wait to judge
+        heals = unready or all(CAUSES[each.code].heals for each in verdict.findings)
         if verdict.ok or not heals or settling.passed():
             return verdict
         time.sleep(_AGAIN_SECONDS)

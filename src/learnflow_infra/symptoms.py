@@ -1,0 +1,216 @@
+"""What is wrong with pods, claims and workloads: each trouble that their states and events show.
+
+Nothing is taken to be well-formed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from learnflow_infra.reasons import FOREVER, cause_of
+
+Object = dict[str, Any]
+
+_MOST_DETAIL = 240
+_PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
+# How a container ends that was told to, or was killed: by a probe, or with its node.
+_TOLD = (0, 137, 143)
+_HOLDING_UP = ("FailedMount", "FailedMapVolume", "FailedAttachVolume", "FailedCreatePodSandBox")
+_PROGRESS = ("SuccessfulCreate", "Pulling", "Pulled", "Created", "Started", "ProvisioningSucceeded")
+
+
+@dataclass(frozen=True)
+class Log:
+    """A container's log that would say why, of the run before this one where `previous`."""
+
+    pod: str
+    container: str
+    previous: bool
+
+
+@dataclass(frozen=True)
+class Symptom:
+    """One cause met, and the seconds for which waiting may still heal it."""
+
+    code: str
+    detail: str
+    patience: float = 0.0
+    objects: tuple[str, ...] = ()
+    log: Log | None = None
+
+
+def of_pod(
+    service: str, pod: Object, events: Sequence[Object], nodes: dict[str, Object]
+) -> Iterator[Symptom]:
+    name, uid = text(at(pod, "metadata", "name")), text(at(pod, "metadata", "uid"))
+    node = text(at(pod, "spec", "nodeName"))
+    if node in nodes and condition(nodes[node], "Ready") != "True":
+        yield Symptom("node-not-ready", f"node {node} is not Ready", 40, (name,))
+        return  # what it last said of its pods no longer holds
+    reason = text(at(pod, "status", "reason"))
+    if cause := cause_of(reason, text(at(pod, "status", "message"))):
+        yield Symptom(cause[0], _said(reason, at(pod, "status", "message")), cause[1], (name,))
+    for each in objects(at(pod, "status", "conditions")):
+        if each.get("type") == "PodScheduled" and each.get("status") != "True":
+            message = text(each.get("message")).partition(" preemption:")[0]
+            if cause := cause_of(text(each.get("reason")), message):
+                yield Symptom(cause[0], short(message), cause[1], (name,))
+    unhealthy = text(_newest(uid, events, ("Unhealthy",)).get("message"))
+    said = False
+    for kind in ("initContainerStatuses", "containerStatuses"):
+        for container in objects(at(pod, "status", kind)):
+            for symptom in _of_container(
+                service, name, container, kind.startswith("init"), unhealthy
+            ):
+                said = True
+                yield symptom
+    if not said and held_up(pod):
+        yield from of_events(uid, name, events, _HOLDING_UP)
+        if node in nodes and (pressure := _pressure(nodes[node])):
+            yield Symptom("node-under-pressure", f"node {node} has {pressure}", 5, (name,))
+    elif not said and unhealthy:
+        log = Log(name, _first_unready(pod), False)
+        yield Symptom("pods-not-ready", short(unhealthy), FOREVER, (name,), log)
+
+
+def _of_container(
+    service: str, pod: str, container: Object, init: bool, unhealthy: str
+) -> Iterator[Symptom]:
+    name = text(container.get("name"))
+    waiting = text(at(container, "state", "waiting", "reason"))
+    now, last = (at(container, key, "terminated") for key in ("state", "lastState"))
+    ended = now if isinstance(now, dict) else last
+    ended = ended if isinstance(ended, dict) else {}
+    crashes = waiting == "CrashLoopBackOff"
+    if waiting and not crashes:
+        message = at(container, "state", "waiting", "message")
+        if cause := cause_of(waiting, text(message)):
+            yield Symptom(cause[0], _said(waiting, message), cause[1], (pod,))
+        return
+    exit_code, reason = ended.get("exitCode"), text(ended.get("reason"))
+    if container.get("ready") is True or not (ended or crashes):
+        return
+    patience = 0 if crashes else FOREVER
+    log = Log(pod, name, previous=last is not None and not isinstance(now, dict))
+    how = f"exit code {exit_code}, {reason}" if reason else f"exit code {exit_code}"
+    if name and name != service:
+        how = f"container {name}: {how}"
+    if reason == "OOMKilled":
+        yield Symptom(
+            "out-of-memory", f"killed for memory beyond its limit, {how}", patience, (pod,)
+        )
+    elif cause := cause_of(reason, ""):
+        yield Symptom(cause[0], _said(reason, ended.get("message")), patience, (pod,))
+    elif init:
+        if crashes or exit_code != 0:
+            yield Symptom("init-container-failing", short(how), patience, (pod,), log)
+    elif exit_code in _TOLD and re.match("Liveness|Startup", unhealthy):
+        code = "liveness-probe-killing" if unhealthy[0] == "L" else "startup-probe-killing"
+        yield Symptom(code, short(f"{unhealthy} ({how})"), patience, (pod,), log)
+    elif crashes or (exit_code not in _TOLD and reason != "Unknown"):
+        yield Symptom("container-crashing", short(how), patience, (pod,), log)
+
+
+def of_claims(claims: Iterable[Object], events: Sequence[Object]) -> Iterator[Symptom]:
+    for claim in objects(claims):
+        name, uid = text(at(claim, "metadata", "name")), text(at(claim, "metadata", "uid"))
+        phase = text(at(claim, "status", "phase"))
+        if phase == "Lost":
+            yield Symptom("volume-lost", "its PersistentVolume is gone", 0, (name,))
+        elif phase != "Bound":
+            said = list(of_events(uid, name, events, ("ProvisioningFailed",)))
+            if not said and at(claim, "spec", "storageClassName") is None:
+                message = "no StorageClass is named, and none is the default"
+                said = [Symptom("storage-class-missing", message, 5, (name,))]
+            yield from said or [Symptom("volume-unbound", "the claim is not bound", 120, (name,))]
+
+
+def of_events(
+    uid: str, name: str, events: Iterable[Object], reasons: Sequence[str]
+) -> Iterator[Symptom]:
+    """What the newest of an object's events says, unless it got further since."""
+    newest = _newest(uid, events, reasons)
+    progress = _newest(uid, events, _PROGRESS)
+    if newest and _when(newest) >= _when(progress):
+        message = text(newest.get("message"))
+        if cause := cause_of(text(newest.get("reason")), message):
+            yield Symptom(
+                cause[0], short(message.rpartition("failed error: ")[2]), cause[1], (name,)
+            )
+
+
+def _newest(uid: str, events: Iterable[Object], reasons: Sequence[str]) -> Object:
+    own = [
+        each
+        for each in events
+        if uid and at(each, "involvedObject", "uid") == uid and each.get("reason") in reasons
+    ]
+    return max(own, key=_when, default={})
+
+
+def _when(event: Object) -> str:
+    return (
+        text(at(event, "series", "lastObservedTime"))
+        or text(event.get("lastTimestamp"))
+        or text(event.get("eventTime"))
+    )
+
+
+def _pressure(node: Object) -> str:
+    return next((each for each in _PRESSURES if condition(node, each) == "True"), "")
+
+
+def _first_unready(pod: Object) -> str:
+    statuses = objects(at(pod, "status", "containerStatuses"))
+    return next((text(each.get("name")) for each in statuses if not each.get("ready")), "")
+
+
+def is_ready(pod: Object) -> bool:
+    """Running, and its Ready condition true."""
+    return at(pod, "status", "phase") == "Running" and condition(pod, "Ready") == "True"
+
+
+def held_up(pod: Object) -> bool:
+    return at(pod, "status", "phase") not in ("Running", "Succeeded", "Failed")
+
+
+def _said(reason: str, message: Any) -> str:
+    return short(f"{reason}: {text(message)}" if message else reason)
+
+
+def short(text: str) -> str:
+    """One line, cut in the middle: a wrapped error has its cause at the end."""
+    line = " ".join(text[:8192].split())
+    if len(line) <= _MOST_DETAIL:
+        return line
+    return f"{line[: _MOST_DETAIL // 2 - 2]} … {line[-(_MOST_DETAIL // 2 - 1) :]}"
+
+
+# ---- what may not be well-formed
+
+
+def at(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def objects(value: Any) -> Iterator[Object]:
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, dict)):
+        yield from (each for each in value if isinstance(each, dict))
+
+
+def text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def number(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def condition(item: Object, kind: str) -> str:
+    conditions = objects(at(item, "status", "conditions"))
+    return next((text(each.get("status")) for each in conditions if each.get("type") == kind), "")
