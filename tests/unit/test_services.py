@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import secrets
 from typing import Any
 
 import kafka.errors
@@ -12,7 +14,9 @@ from hypothesis import strategies as st
 
 from learnflow_infra.causes import CAUSES
 from learnflow_infra.services import kafka_client, postgres_errors
+from learnflow_infra.services.kafka import Kafka
 from learnflow_infra.services.unreachable import unreachable
+from learnflow_infra.settings import Settings
 from learnflow_infra.tunnel import FromHost
 
 
@@ -169,3 +173,11 @@ def test_reasons_of_a_connection_not_made(reason: str, code: str) -> None:
     found = unreachable("kafka", route, "localhost:9", reason)
     assert found.code == code
     assert found.message == f"from the host, localhost:9: {reason}"
+
+
+def test_a_cluster_id_is_never_taken_for_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_dash_in_front = b"\xf8" + bytes(15)
+    drawn = iter([with_dash_in_front, bytes(16)])
+    monkeypatch.setattr(secrets, "token_bytes", lambda _: next(drawn))
+    secret = Kafka().credentials(Settings())
+    assert base64.b64decode(secret["data"]["cluster-id"]).decode() == "A" * 22

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
@@ -159,8 +158,7 @@ class Kafka:
         }
 
     def credentials(self, settings: Settings) -> Object:
-        # Kafka's own form of an id: 16 random bytes in URL-safe base64 without padding.
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = _random_id()
         values = {"cluster-id": cluster_id, **self.fixed(settings)}
         return manifests.secret(settings, "kafka", "kafka-credentials", values, data=True)
 
