@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
@@ -214,3 +215,12 @@ class Kafka:
         domain = f"kafka-brokers.{access.settings.cluster.namespace}.svc"
         advertised = {f"{pod}.{domain}:{CLIENT_PORT}" for pod in self.pods(access.settings)}
         return connected(access, route, [access.connection["bootstrap.servers"]], advertised)
+
+
+def _random_id() -> str:
+    """A cluster id in Kafka's own form: 16 random bytes in URL-safe base64 without padding, and, as
+    `kafka-storage.sh random-uuid` gives it, without a dash in front, which would be an option."""
+    while True:
+        text = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
