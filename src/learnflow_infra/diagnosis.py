@@ -102,7 +102,7 @@ def state(
     found = list(of_claims(known.claims, events))
     unexplained = len(owned) < expected
     if unexplained:
-        found += of_events(uid, service, events, ("FailedCreate",))
+        found += of_events(uid, "", events, ("FailedCreate",))
     nodes = {text(at(node, "metadata", "name")): node for node in objects(known.nodes)}
     for pod in living:
         if not is_ready(pod):

@@ -100,6 +100,8 @@ _REASONS: Mapping[str, _Rows] = {
     "FailedMapVolume": _MOUNT,
     "FailedAttachVolume": _MOUNT,
     "FailedCreatePodSandBox": (("", "pod-sandbox-failed", 30),),
+    "ExternalProvisioning": (("", "volume-unbound", 120),),
+    "FailedBinding": (("no storage class is set", "storage-class-missing", 5),),
     "ProvisioningFailed": (
         ('storageclass\\S* "[^"]*" not found', "storage-class-missing", 0),
         ("", "volume-provisioning-failed", 15),

@@ -59,12 +59,14 @@ def of_pod(
             if cause := cause_of(text(each.get("reason")), message):
                 yield Symptom(cause[0], short(message), cause[1], (name,))
     unhealthy = text(_newest(uid, events, ("Unhealthy",)).get("message"))
+    killing = text(_newest(uid, events, ("Killing",)).get("message"))
+    probe = re.search(r"failed (liveness|startup) probe", killing)
+    killed = f"{probe[1]}-probe-killing" if probe else ""
     said = False
     for kind in ("initContainerStatuses", "containerStatuses"):
         for container in objects(at(pod, "status", kind)):
-            for symptom in _of_container(
-                service, name, container, kind.startswith("init"), unhealthy
-            ):
+            init = kind.startswith("init")
+            for symptom in _of_container(service, name, container, init, killed, unhealthy):
                 said = True
                 yield symptom
     if not said and held_up(pod):
@@ -77,7 +79,7 @@ def of_pod(
 
 
 def _of_container(
-    service: str, pod: str, container: Object, init: bool, unhealthy: str
+    service: str, pod: str, container: Object, init: bool, killed: str, unhealthy: str
 ) -> Iterator[Symptom]:
     name = text(container.get("name"))
     waiting = text(at(container, "state", "waiting", "reason"))
@@ -107,9 +109,8 @@ def _of_container(
     elif init:
         if crashes or exit_code != 0:
             yield Symptom("init-container-failing", short(how), patience, (pod,), log)
-    elif exit_code in _TOLD and re.match("Liveness|Startup", unhealthy):
-        code = "liveness-probe-killing" if unhealthy[0] == "L" else "startup-probe-killing"
-        yield Symptom(code, short(f"{unhealthy} ({how})"), patience, (pod,), log)
+    elif killed and exit_code in _TOLD:
+        yield Symptom(killed, short(f"{unhealthy} ({how})"), patience, (pod,), log)
     elif crashes or (exit_code not in _TOLD and reason != "Unknown"):
         yield Symptom("container-crashing", short(how), patience, (pod,), log)
 
@@ -121,7 +122,11 @@ def of_claims(claims: Iterable[Object], events: Sequence[Object]) -> Iterator[Sy
         if phase == "Lost":
             yield Symptom("volume-lost", "its PersistentVolume is gone", 0, (name,))
         elif phase != "Bound":
-            said = list(of_events(uid, name, events, ("ProvisioningFailed",)))
+            said = [
+                symptom
+                for reason in ("ProvisioningFailed", "FailedBinding", "ExternalProvisioning")
+                for symptom in of_events(uid, name, events, (reason,))
+            ][:1]
             if not said and at(claim, "spec", "storageClassName") is None:
                 message = "no StorageClass is named, and none is the default"
                 said = [Symptom("storage-class-missing", message, 5, (name,))]
@@ -136,10 +141,10 @@ def of_events(
     progress = _newest(uid, events, _PROGRESS)
     if newest and _when(newest) >= _when(progress):
         message = text(newest.get("message"))
+        named = (name,) if name else ()
         if cause := cause_of(text(newest.get("reason")), message):
-            yield Symptom(
-                cause[0], short(message.rpartition("failed error: ")[2]), cause[1], (name,)
-            )
+            detail = message.rpartition("failed error: ")[2]
+            yield Symptom(cause[0], short(detail), cause[1], named)
 
 
 def _newest(uid: str, events: Iterable[Object], reasons: Sequence[str]) -> Object:

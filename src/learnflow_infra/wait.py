@@ -17,7 +17,7 @@ from learnflow_infra.settings import Settings
 
 _ROUND_SECONDS = 2.5  # a watch is asked for in whole seconds
 _LAST_WORDS_SECONDS = 3.0  # kept to say why when the time is over
-_OLD_SECONDS = 10.0
+_OLD_SECONDS = 15.0
 
 
 def wait(
@@ -26,14 +26,17 @@ def wait(
     service: Service,
     deadline: Deadline,
     on_progress: Callable[[State], None],
+    *,
+    changed: bool,
 ) -> State:
     """The state once it is done. Raises Failure with the cause, else `deadline-passed`.
 
-    A watch that ends is begun again; a state that may heal is waited for.
+    `changed` is whether the workload was just written. A watch that ends is begun again; a state
+    that may heal is waited for.
     """
     seen: tuple[int, int] | None = None
     last = State(0, 0, False)
-    patience = _Patience()
+    patience = _Patience(changed)
     left = deadline.remaining()
     until = deadline.within(max(left - _LAST_WORDS_SECONDS, left / 2))
     while not until.passed():
@@ -86,9 +89,11 @@ def _explained(kube: Kube, settings: Settings, service: Service, last: State) ->
 class _Patience:
     """For how long each trouble has been seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, changed: bool) -> None:
         self._since: dict[str, float] = {}
-        self._old: set[str] | None = None
+        # What an unchanged workload shows at first is of before this command, which may have
+        # mended the cause: the next try is waited for. The scheduler alone tries again at once.
+        self._old: set[str] | None = set() if changed else None
 
     def over(self, state: State) -> bool:
         """Whether the state has lasted for longer than it takes to heal."""
@@ -96,8 +101,6 @@ class _Patience:
         codes = {each.code for each in state.symptoms}
         self._since = {code: self._since.get(code, now) for code in codes}
         if self._old is None:
-            # What a pod shows already is of before this command, which may have mended it: the
-            # next try is waited for. The scheduler alone tries again at once.
             self._old = {code for code in codes if not code.startswith("unschedulable")}
         self._old &= codes
         return any(

@@ -328,12 +328,23 @@ def test_a_pod_restarted_with_its_node_has_not_crashed() -> None:
         assert state.findings == ()
 
 
-@pytest.mark.parametrize("probe", ["Liveness", "Startup"])
+@pytest.mark.parametrize("probe", ["liveness", "startup"])
 def test_a_container_killed_by_its_probe_is_told_from_a_crash(probe: str) -> None:
-    said = event("u-kafka-0", "Unhealthy", f"{probe} probe failed: no answer")
-    state = judge([pod(ready=False, container=ended(137))], events=[said])
-    assert [each.code for each in state.findings] == [f"{probe.lower()}-probe-killing"]
-    state = judge([pod(ready=False, container=ended(1))], events=[said])
+    said = [
+        event("u-kafka-0", "Unhealthy", f"{probe} probe failed: no answer"),
+        event("u-kafka-0", "Killing", f"Container kafka failed {probe} probe, will be restarted"),
+    ]
+    state = judge([pod(ready=False, container=ended(137))], events=said)
+    assert [(each.code, each.message) for each in state.findings] == [
+        (
+            f"{probe}-probe-killing",
+            f"kafka-0: {probe} probe failed: no answer (exit code 137, Error)",
+        )
+    ]
+    for events in (said[:1], []):
+        state = judge([pod(ready=False, container=ended(137))], events=events)
+        assert [each.code for each in state.findings] == ["container-crashing"]
+    state = judge([pod(ready=False, container=ended(1))], events=said)
     assert [each.code for each in state.findings] == ["container-crashing"]
 
 
@@ -361,7 +372,7 @@ def test_a_pod_that_cannot_be_created_is_explained_by_events() -> None:
     refused = event(UID, "FailedCreate", message, "2026-01-01T00:00:01Z")
     state = judge([], events=[refused])
     assert [(each.code, each.message) for each in state.findings] == [
-        ("quota-exceeded", "kafka: exceeded quota: q")
+        ("quota-exceeded", "exceeded quota: q")
     ]
     assert state.final
     since = event(UID, "SuccessfulCreate", "create Pod", "2026-01-01T00:00:02Z")

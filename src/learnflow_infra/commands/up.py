@@ -42,7 +42,8 @@ def up(request: Request) -> Report:
 
         def deploy(service: Service) -> Verdict:
             started = time.monotonic()
-            verdict = _deploy(request, kube, service, applied.connections[service.name])
+            changed = f"statefulset/{service.name}" in applied.changed
+            verdict = _deploy(request, kube, service, applied.connections[service.name], changed)
             verdict.seconds = time.monotonic() - started
             say(f"{service.name}: {'proved' if verdict.ok else 'not proved'}")
             return verdict
@@ -57,7 +58,11 @@ def up(request: Request) -> Report:
 
 
 def _deploy(
-    request: Request, kube: Kube, service: Service, connection: Mapping[str, str]
+    request: Request,
+    kube: Kube,
+    service: Service,
+    connection: Mapping[str, str],
+    changed: bool,
 ) -> Verdict:
     """Wait and prove. A proof that fails of something that may pass by itself is done again: just
     after a start, Services and names lag behind pods, and pods may be shown as they were before a
@@ -74,7 +79,7 @@ def _deploy(
     settling = deadline.within(_SETTLING_SECONDS)
     while True:
         try:
-            wait(kube, settings, service, deadline, on_progress)
+            wait(kube, settings, service, deadline, on_progress, changed=changed)
         except Failure as failure:
             reached.findings = failure.findings
             return reached
