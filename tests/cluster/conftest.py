@@ -127,3 +127,13 @@ def mended(deployed: Person) -> Iterator[Person]:
     yield deployed
     answer = deployed.run("up")
     assert answer.exit_code == 0, answer.stdout
+
+
+@pytest.fixture
+def elsewhere(person: Person, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace for one test, with `up`'s settings in it."""
+    name = f"test-{request.node.name.replace('_', '-')[:40].rstrip('-')}"
+    person.settings(f'[cluster]\nnamespace = "{name}"\n')
+    yield name
+    person.run("down", "--purge")
+    person.settings("")

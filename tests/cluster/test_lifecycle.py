@@ -7,23 +7,10 @@ import os
 import pty
 import subprocess
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from .conftest import COMMAND, NAMESPACE, Person
 
 PSQL = ("exec", "-i", "postgres-0", "--", "psql", "-U", "postgres", "-d", "learnflow", "-tA")
-
-
-@pytest.fixture
-def elsewhere(person: Person, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A namespace for one test, with `up`'s settings in it."""
-    name = f"test-{request.node.name.replace('_', '-')[:40].rstrip('-')}"
-    person.settings(f'[cluster]\nnamespace = "{name}"\n')
-    yield name
-    person.run("down", "--purge")
-    person.settings("")
 
 
 def test_down_keeps_the_data_and_up_brings_it_back(person: Person, elsewhere: str) -> None:

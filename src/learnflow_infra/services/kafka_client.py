@@ -101,13 +101,13 @@ class Client:
         self._brokers = access.settings.kafka.brokers
         self._deadline = access.deadline
         self._step = "connecting"
-        limit = self._deadline.remaining()
+        # Half: a request that is not answered leaves time to clean up.
+        self._limit = self._deadline.remaining() / 2
         self._config: dict[str, Any] = {
             "bootstrap_servers": self._addresses,
             "proxy_url": proxy.url,
-            # Half: a request that is not answered leaves time to clean up.
-            "request_timeout_ms": int(limit * 500),
-            "bootstrap_timeout_ms": int(min(limit, _BOOTSTRAP_SECONDS) * 1000),
+            "request_timeout_ms": int(self._limit * 1000),
+            "bootstrap_timeout_ms": int(min(self._limit, _BOOTSTRAP_SECONDS) * 1000),
             # A new topic takes a moment to reach every broker; the default waits 100 ms each time.
             "retry_backoff_ms": 10,
             "metric_reporters": [],
@@ -143,11 +143,12 @@ class Client:
             admin = self._admin()
             with self._topic(admin, topic):
                 health = pool.submit(self._check_health, admin)
-                self._step = "writing a record"
-                writing = opening.result().send(topic, payload)
+                producer = opening.result()
                 # First: a writer that waits for its replicas only ever says that it waited.
                 health.result()
-                writing.get(self._deadline.remaining() / 2)
+                self._step = "writing a record"
+                # The producer gives up first: it cannot be closed with a record under way.
+                producer.send(topic, payload).get(self._limit + 1)
                 self._step = "reading the record"
                 values = self._read(topic)
         if values != [payload]:
@@ -186,7 +187,11 @@ class Client:
 
         producer = self._bootstrapped(
             lambda: KafkaProducer(
-                **self._config, acks="all", enable_idempotence=False, metrics_enabled=False
+                **self._config,
+                delivery_timeout_ms=self._config["request_timeout_ms"],
+                acks="all",
+                enable_idempotence=False,
+                metrics_enabled=False,
             )
         )
         self._open.callback(producer.close, 0)
@@ -232,9 +237,13 @@ class Client:
         """All brokers are there, at addresses that this route's clients can use, under the id that
         was given, and every partition has its leader and replicas."""
         cluster = admin.describe_cluster()
-        found = {f"{each['host']}:{each['port']}" for each in cluster["brokers"]}
+        found = {
+            f"{each['host']}:{each['port']}"
+            for each in cluster["brokers"]
+            if not each.get("is_fenced")
+        }
         if len(found) < self._brokers:
-            message = f"{len(found)} of {self._brokers} brokers are in the cluster's metadata"
+            message = f"{len(found)} of {self._brokers} brokers take part in the cluster"
             raise Failure(finding("kafka-brokers-missing", message, service="kafka"))
         for address in sorted(found):
             if address not in self._advertised:
