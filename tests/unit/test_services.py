@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learnflow_infra.causes import CAUSES
-from learnflow_infra.services import kafka_client, postgres_errors
+from learnflow_infra.services import kafka_client, kafka_errors, postgres_errors
 from learnflow_infra.services.kafka import Kafka
 from learnflow_infra.services.unreachable import unreachable
 from learnflow_infra.settings import Settings
@@ -99,21 +99,21 @@ def test_what_psql_says(said: str, code: str) -> None:
     ],
 )
 def test_kafkas_errors(error: Exception, creating: bool, code: str) -> None:
-    found = kafka_client.explained(error, "in the cluster, writing", creating)
+    found = kafka_errors.explained(error, "in the cluster, writing", creating)
     assert found.code == code
     assert found.message.startswith("in the cluster, writing: ")
 
 
 def test_the_names_of_kafkas_errors_are_the_librarys() -> None:
-    named = (kafka_client._CODES | kafka_client._CREATE_CODES).keys() - {"RuntimeError"}
+    named = (kafka_errors._CODES | kafka_errors._CREATE_CODES).keys() - {"RuntimeError"}
     assert all(hasattr(kafka.errors, name) for name in named)
-    codes = {*kafka_client._CODES.values(), *kafka_client._CREATE_CODES.values()}
+    codes = {*kafka_errors._CODES.values(), *kafka_errors._CREATE_CODES.values()}
     assert codes | set(postgres_errors._CODES.values()) <= CAUSES.keys()
 
 
 def test_a_brokers_own_words_are_taken_out_of_a_quoted_response() -> None:
     error = kafka.errors.PolicyViolationError("Request 'x' … error_message='too many partitions')")
-    found = kafka_client.explained(error, "here", True)
+    found = kafka_errors.explained(error, "here", True)
     assert found.message == "here: PolicyViolationError: too many partitions"
 
 
@@ -140,12 +140,12 @@ def topic(name: str, leader: int, replicas: int, in_sync: int) -> dict[str, Any]
 def test_the_worst_of_the_partitions_is_named(
     topics: list[dict[str, Any]], code: str | None
 ) -> None:
-    found = kafka_client.sick_partitions(topics, kafka_client.minimum_in_sync(3))
+    found = kafka_errors.sick_partitions(topics, kafka_client.minimum_in_sync(3))
     assert (found and found.code) == code
 
 
 def test_many_sick_partitions_are_a_short_message() -> None:
-    found = kafka_client.sick_partitions([topic("t" * 249, -1, 3, 0)] * 500, 2)
+    found = kafka_errors.sick_partitions([topic("t" * 249, -1, 3, 0)] * 500, 2)
     assert found is not None
     assert len(found.message) < 450
     assert found.message.endswith(" and 497 more")
@@ -155,7 +155,7 @@ def test_many_sick_partitions_are_a_short_message() -> None:
 def test_no_words_of_a_server_make_a_message_long(said: str, state: str) -> None:
     assert len(postgres_errors.explained(state, said, "here").message) < 250
     assert len(postgres_errors.of_psql(said).message) < 250
-    found = kafka_client.explained(kafka.errors.UnknownError(said), "here", True)
+    found = kafka_errors.explained(kafka.errors.UnknownError(said), "here", True)
     assert len(found.message) <= 300
 
 
