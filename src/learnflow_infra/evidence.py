@@ -21,7 +21,7 @@ from learnflow_infra.symptoms import Log
 
 T = TypeVar("T")
 
-_MOST_EVENTS = 100
+_SOME = {"limit": "100"}
 _LOG_BYTES = 8192
 # Values of a connection Secret that are no secrets, and would only blur what is said.
 _PUBLIC = {"type", "provider", "host", "port", "username", "database", "dbname"}
@@ -43,13 +43,12 @@ def explain(
     if state.done or workload is None:
         return state
     selector = manifests.selector_text(service.name)
-    names = {each.get("spec", {}).get("nodeName") for each in pods} - {None}
     claims = _readable(lambda: kube.list("PersistentVolumeClaim", namespace, selector))
     unsettled = [workload, *(each for each in (*pods, *claims) if not _settled(each))]
     evidence = Evidence(
         claims=claims,
         events=_readable(lambda: [each for item in unsettled for each in _events(kube, item)]),
-        nodes=_readable(lambda: [kube.get("Node", None, name) or {} for name in names]),
+        nodes=_readable(lambda: _nodes(kube, pods)),
     )
     state = diagnosis.state(service.name, workload, pods, expected, evidence)
     if state.log is None:
@@ -72,10 +71,19 @@ def _settled(item: Object) -> bool:
     return diagnosis.is_ready(item) or item.get("status", {}).get("phase") == "Bound"
 
 
+def _nodes(kube: Kube, pods: Sequence[Object]) -> Sequence[Object]:
+    """The pods' nodes; some of all where a pod has none yet."""
+    names = {each["spec"].get("nodeName", "") for each in pods if not _settled(each)}
+    if "" in names:
+        items: list[Object] = kube.request("GET", path("Node", None), query=_SOME)["items"]
+        return items
+    return [kube.get("Node", None, name) or {} for name in names]
+
+
 def _events(kube: Kube, item: Object) -> Sequence[Object]:
     """Those of one object alone, however many its neighbours have."""
     meta = item["metadata"]
-    query = {"fieldSelector": f"involvedObject.uid={meta['uid']}", "limit": str(_MOST_EVENTS)}
+    query = _SOME | {"fieldSelector": f"involvedObject.uid={meta['uid']}"}
     where = path("Event", meta["namespace"])
     items: list[Object] = kube.request("GET", where, query=query)["items"]
     return items

@@ -50,6 +50,8 @@ _SCHEDULING: _Rows = (
     ("Too many pods", "unschedulable-pods", 0),
     ("volume node affinity|volume zone|max volume count", "unschedulable-volume", 0),
     ("affinity|selector|topology spread", "unschedulable-affinity", 0),
+    # From Kubernetes 1.34 on without the taint's name: it may be that of a node just started.
+    (r"taint\(s\)", "unschedulable-taint", 2),
     ("taint|were unschedulable", "unschedulable-taint", 0),
     ("Insufficient", "unschedulable", 0),
     ("", "unschedulable", 10),

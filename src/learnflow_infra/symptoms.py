@@ -6,8 +6,8 @@ Nothing is taken to be well-formed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from learnflow_infra.reasons import FOREVER, cause_of
@@ -55,9 +55,10 @@ def of_pod(
         yield Symptom(cause[0], _said(reason, at(pod, "status", "message")), cause[1], (name,))
     for each in objects(at(pod, "status", "conditions")):
         if each.get("type") == "PodScheduled" and each.get("status") != "True":
-            message = text(each.get("message")).partition(" preemption:")[0]
+            message = re.split(r",? (?:no new claims|preemption:)", text(each.get("message")))[0]
             if cause := cause_of(text(each.get("reason")), message):
-                yield Symptom(cause[0], short(message), cause[1], (name,))
+                symptom = Symptom(cause[0], short(message), cause[1], (name,))
+                yield _of_taints(symptom, nodes) if cause[0] == "unschedulable-taint" else symptom
     unhealthy = text(_newest(uid, events, ("Unhealthy",)).get("message"))
     killing = text(_newest(uid, events, ("Killing",)).get("message"))
     probe = re.search(r"failed (liveness|startup) probe", killing)
@@ -76,6 +77,30 @@ def of_pod(
     elif not said and unhealthy:
         log = Log(name, _first_unready(pod), False)
         yield Symptom("pods-not-ready", short(unhealthy), FOREVER, (name,), log)
+
+
+def _of_taints(symptom: Symptom, nodes: Mapping[str, Object]) -> Symptom:
+    """The taints' names, or what a taint of Kubernetes' own stands for."""
+    for name, node in nodes.items():
+        if condition(node, "Ready") != "True":
+            return replace(
+                symptom, code="node-not-ready", detail=f"node {name} is not Ready", patience=40
+            )
+        if pressure := _pressure(node):
+            detail = f"node {name} has {pressure}"
+            return replace(symptom, code="node-under-pressure", detail=detail, patience=5)
+    keys = {
+        text(each.get("key"))
+        for node in nodes.values()
+        for each in objects(at(node, "spec", "taints"))
+    }
+    if not keys:
+        return symptom
+    return replace(
+        symptom,
+        detail=short(f"{symptom.detail.rstrip('.')}: {', '.join(sorted(keys))}"),
+        patience=0,
+    )
 
 
 def _of_container(

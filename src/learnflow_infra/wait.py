@@ -57,7 +57,7 @@ def wait(
 
 
 def _round(kube: Kube, settings: Settings, service: Service, deadline: Deadline) -> Iterator[State]:
-    """The state at each change for a while, and at last what events say of what is held up."""
+    """The state at each change for a while; at the end with what events say of what is held up."""
     namespace, expected = settings.cluster.namespace, len(service.pods(settings))
     pods: dict[str, Object] = {}
     step = deadline.within(_ROUND_SECONDS)
@@ -68,7 +68,9 @@ def _round(kube: Kube, settings: Settings, service: Service, deadline: Deadline)
         else:
             pods[pod["metadata"]["name"]] = pod
         workload = kube.get("StatefulSet", namespace, service.name)
-        yield diagnosis.state(service.name, workload, pods.values(), expected)
+        state = diagnosis.state(service.name, workload, pods.values(), expected)
+        if state.final or not state.unexplained:
+            yield state
     workload = kube.get("StatefulSet", namespace, service.name)
     state = diagnosis.state(service.name, workload, pods.values(), expected)
     yield explain(kube, settings, service, workload, pods.values()) if state.unexplained else state

@@ -439,6 +439,25 @@ def test_what_a_dead_node_last_said_of_its_pods_does_not_count() -> None:
     assert not state.final
 
 
+@pytest.mark.parametrize(
+    ("ready", "code", "final"),
+    [("True", "unschedulable-taint", True), ("False", "node-not-ready", False)],
+)
+def test_a_taint_without_a_name_is_told_by_the_nodes(ready: str, code: str, final: bool) -> None:
+    message = "0/1 nodes are available: 1 node(s) had untolerated taint(s). no new claims to"
+    tainted = unbound()
+    tainted["status"]["conditions"][1]["message"] = message
+    assert not judge([tainted]).final
+    node = {
+        "metadata": {"name": "n"},
+        "spec": {"taints": [{"key": "own", "effect": "NoSchedule"}]},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }
+    state = judge([tainted], nodes=[node])
+    assert ([each.code for each in state.findings], state.final) == ([code], final)
+    assert ("own" in state.findings[0].message) is final
+
+
 def test_many_pods_of_one_cause_are_one_finding() -> None:
     pods = [pod(f"kafka-{n}", ready=False, container=ended(1)) for n in range(3)]
     state = judge(pods, 3)
