@@ -47,7 +47,9 @@ def run(argv: list[str]) -> int:
         return _end(_failed("usage", str(error)), as_json="--json" in argv)
     import signal
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Also where a shell started it in the background, with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     started = time.monotonic()
     from learnflow_infra.report import Progress
 
