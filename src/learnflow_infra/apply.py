@@ -181,12 +181,10 @@ def satisfied(desired: Any, live: Any) -> bool:
         return isinstance(live, dict) and all(
             key in live and satisfied(value, live[key]) for key, value in desired.items()
         )
-    if isinstance(desired, list):
-        return (
-            isinstance(live, list)
-            and len(desired) == len(live)
-            and all(satisfied(one, other) for one, other in zip(desired, live, strict=True))
-        )
+    if isinstance(desired, list) and isinstance(live, list):
+        if all(isinstance(each, dict) for each in desired):
+            return all(any(satisfied(one, other) for other in live) for one in desired)
+        return desired == live
     return bool(desired == live)
 
 
