@@ -25,6 +25,11 @@ class Failure(Exception):
         super().__init__("; ".join(f"{each.code}: {each.message}" for each in findings))
 
     @property
+    def of_cluster(self) -> bool:
+        """Whether it is the cluster that is missing, so that no service can be judged."""
+        return self.exit_code is Exit.NO_CLUSTER
+
+    @property
     def exit_code(self) -> Exit:
         return CAUSES[self.findings[0].code].exit
 

@@ -50,13 +50,15 @@ def prove(
     """Prove a service, or say in the verdict's findings why it is not proved.
 
     With `reconcile`, what the settings declare inside the service is made so beside the proof.
-    Failures of the API itself (unreachable, refused) are raised, not judged.
+    A cluster that cannot be reached is raised, not judged.
     """
     started = time.monotonic()
     verdict = Verdict(service.name)
     try:
         _prove(kube, settings, service, deadline, verdict, connection, reconcile)
     except Failure as failure:
+        if failure.of_cluster:
+            raise
         verdict.findings = failure.findings
     verdict.seconds = time.monotonic() - started
     return verdict

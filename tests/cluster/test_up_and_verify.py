@@ -239,13 +239,15 @@ def test_an_interrupt_ends_it_with_130(deployed: Person) -> None:
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
-    process.communicate()
+    assert process.communicate() == ("", "")
 
 
 def test_a_context_that_is_not_there_is_exit_3(person: Person) -> None:
     answer = person.run("verify", "--json", "--context", "nowhere", PATH=f"{bin_of(person)}")
     assert answer.exit_code == 3
+    assert answer.codes == ["kubectl-failed"]
     assert "nowhere" in answer.json["findings"][0]["message"]
+    assert answer.json["services"] == []
 
 
 def bin_of(person: Person) -> Path:

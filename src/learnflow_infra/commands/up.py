@@ -81,6 +81,8 @@ def _deploy(
         try:
             wait(kube, settings, service, deadline, on_progress, changed=changed)
         except Failure as failure:
+            if failure.of_cluster:
+                raise
             reached.findings = failure.findings
             return reached
         verdict = prove(kube, settings, service, deadline, connection=connection, reconcile=True)
