@@ -22,6 +22,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import kafka
+import pg8000.native
+
 from learnflow_infra import images
 from learnflow_infra.deadline import Deadline
 
@@ -111,9 +114,13 @@ def _refused(port: int) -> None:
         assert connection.connect_ex(("localhost", port)) != 0
 
 
-def kafka_round_trip() -> None:
-    import kafka
+def _accepted(port: int) -> None:
+    """Costs next to nothing while the server starts, unlike a client that tries again."""
+    socket.create_connection(("localhost", port), 1).close()
 
+
+def kafka_round_trip() -> None:
+    _accepted(KAFKA_PORT)
     logging.getLogger("kafka").setLevel(logging.CRITICAL + 1)
     options = {"bootstrap_servers": f"localhost:{KAFKA_PORT}", "bootstrap_timeout_ms": 500}
     admin = kafka.KafkaAdminClient(**options)
@@ -132,8 +139,7 @@ def kafka_round_trip() -> None:
 
 
 def postgres_round_trip() -> None:
-    import pg8000.native
-
+    _accepted(POSTGRES_PORT)
     with pg8000.native.Connection("postgres", host="localhost", port=POSTGRES_PORT) as session:
         session.run("create table bare (payload text)")
         session.run("insert into bare values ('x')")
