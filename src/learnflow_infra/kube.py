@@ -15,6 +15,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -69,6 +70,8 @@ class Kube:
         self.deadline = deadline
         self._folder = tempfile.mkdtemp(prefix="learnflow-")
         self._socket = f"{self._folder}/api"
+        self._ending = threading.Lock()
+        self._said: str | None = None
         argv = [*kubectl, "proxy", f"--context={context}", f"--unix-socket={self._socket}"]
         # exec is refused by default; who may exec is the API server's decision, not the proxy's.
         argv.append("--reject-paths=^$")
@@ -87,11 +90,14 @@ class Kube:
 
     def require_alive(self) -> None:
         """Raise Failure(kubectl-failed) if kubectl's proxy has ended."""
-        if self._proxy.poll() is not None:
-            assert self._proxy.stdout is not None
-            lines = self._proxy.stdout.read().decode(errors="replace").strip().splitlines()
-            said = lines[-1][:300] if lines else f"exit code {self._proxy.returncode}"
-            raise Failure(finding("kubectl-failed", f"kubectl proxy ended: {said}"))
+        if self._proxy.poll() is None:
+            return
+        with self._ending:  # what it said can be read once, and threads ask side by side
+            if self._said is None:
+                assert self._proxy.stdout is not None
+                lines = self._proxy.stdout.read().decode(errors="replace").strip().splitlines()
+                self._said = lines[-1][:300] if lines else f"exit code {self._proxy.returncode}"
+        raise Failure(finding("kubectl-failed", f"kubectl proxy ended: {self._said}"))
 
     def _connect(self, timeout: float) -> socket.socket:
         """A connection to the proxy, which at first is not there and then does not listen yet."""

@@ -44,7 +44,7 @@ def minikube(deployed: Person, tmp_path: Path, request: pytest.FixtureRequest) -
     return WithMinikube(deployed, tmp_path, request.param)
 
 
-@pytest.mark.parametrize("minikube", ["running"], indirect=True)
+@pytest.mark.parametrize("minikube", ["running", "two-nodes"], indirect=True)
 def test_a_running_profile_is_used_through_its_context(minikube: WithMinikube) -> None:
     answer = minikube.run("verify", "--json")
     assert answer.exit_code == 0, answer.stdout
