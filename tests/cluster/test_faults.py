@@ -230,8 +230,8 @@ def test_a_broker_of_three_that_hangs_is_missed(person: Person, elsewhere: str) 
     assert answer.exit_code == 0, answer.stdout
     signal_to(person, elsewhere, "kafka-2", "java", "STOP")
     deadline = time.monotonic() + 120
-    # The controllers give a broker up after 9 s. A proof begun before waits for its acknowledgement,
-    # and may then still get it from the other two.
+    # The controllers give a broker up after 9 s. A proof begun before waits for its
+    # acknowledgement, and may then still get it from the other two.
     answer = person.run("verify", "kafka", "--json")
     while answer.codes != ["kafka-brokers-missing"]:
         assert time.monotonic() < deadline, answer.stdout
