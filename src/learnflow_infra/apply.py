@@ -107,11 +107,7 @@ def _credentials(
             raise Failure(finding("setting-fixed", message, service=service.name))
     if missing := {key: made[key] for key in made if key not in values}:
         values |= missing
-        completed = new | {
-            "data": {
-                key: base64.b64encode(value.encode()).decode() for key, value in values.items()
-            }
-        }
+        completed = new | {"data": manifests.encoded(values)}
         _write(kube, completed, current, result, fresh)
     return values
 

@@ -23,7 +23,6 @@ exit codes: 0 done and proved, 1 not healthy, 2 wrong usage or settings, 3 no cl
 # A command that may have to build the local cluster gets more.
 _SECONDS = {"up": 1800.0, "cluster": 1800.0, "down": 300.0, "connect": float("inf")}
 _DEFAULT_SECONDS = 60.0
-_INTERRUPTED = 130
 
 
 class _UsageError(Exception):
@@ -59,8 +58,10 @@ def run(argv: list[str]) -> int:
         report = _carry_out(arguments, progress)
     except KeyboardInterrupt:
         if arguments.command == "connect":  # it has said all, and ends no other way
+            from learnflow_infra.causes import Exit
+
             progress.close()
-            return _INTERRUPTED
+            return int(Exit.INTERRUPTED)
         report = _failed("interrupted", "stopped before the end", arguments.command)
     progress.close()
     if report is None:

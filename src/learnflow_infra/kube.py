@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import select
 import shutil
 import socket
 import subprocess
@@ -323,9 +322,6 @@ class Stream:
                 message = message.encode()
             if len(message) > 1:
                 return message[0], message[1:]
-
-    def wait_readable(self, timeout: float) -> bool:
-        return bool(select.select([self._connection.sock], [], [], timeout)[0])
 
     def close(self) -> None:
         with contextlib.suppress(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -60,15 +61,18 @@ def secret(
     kind: str = "Opaque",
     data: bool = False,
 ) -> Object:
-    import base64
-
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": metadata(settings, service, name, data=data),
         "type": kind,
-        "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
+        "data": encoded(values),
     }
+
+
+def encoded(values: Mapping[str, str]) -> dict[str, str]:
+    """Values in the form that a Secret's data has."""
+    return {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
 
 
 def service(
