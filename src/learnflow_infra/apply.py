@@ -54,13 +54,13 @@ def apply(kube: Kube, settings: Settings, services: Sequence[Service]) -> Applie
     def one(service: Service) -> Applied:
         own = Applied()
         credentials = _credentials(kube, settings, service, live, own, fresh)
-        connection = service.connection(settings, credentials)
-        desired = [connection, *service.objects(settings)]
+        connections = service.connections(settings, credentials)
+        desired = [*connections, *service.objects(settings)]
         for manifest in desired:
             current = live.get((manifest["kind"], manifest["metadata"]["name"]))
             _write(kube, manifest, current, own, fresh)
         _prune(kube, service, live, desired, own)
-        own.connections[service.name] = decoded(connection)
+        own.connections[service.name] = decoded(connections[0])
         return own
 
     with ThreadPoolExecutor(len(services)) as pool:

@@ -17,6 +17,8 @@ from typing import Any
 from learnflow_infra.failures import Failure, finding
 
 SCOPE = "phase-2-infrastructure"
+# The brokers' and controllers' own user, and the administrator: both may do everything.
+KAFKA_NODE, KAFKA_ADMIN = KAFKA_OWN_USERS = ("node", "admin")
 _PLACE = Path("learnflow-app") / SCOPE / "infra.toml"
 
 _DNS_LABEL = (r"[a-z]([-a-z0-9]{0,51}[a-z0-9])?", "a DNS label such as learnflow")
@@ -28,6 +30,8 @@ _IMAGE = (
 )
 _STORAGE_CLASS = (r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?", "a StorageClass, or empty for the default")
 _TOPIC = (r"[A-Za-z0-9._-]{1,249}", "a Kafka topic name: letters, digits, . _ -")
+_PREFIX = (r"[A-Za-z0-9._-]{1,200}", "what names begin with, such as learnflow.")
+_USER = (r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", "a user's name such as billing: a-z, 0-9, -")
 _IDENTIFIER = (r"[a-z_][a-z0-9_]{0,62}", "lower-case letters, digits and _, at most 63")
 _CONTEXT = (r"[^\x00-\x1f]{0,253}", "a context of your kubeconfig, or empty")
 
@@ -44,10 +48,33 @@ def _number(default: int, least: int, most: int) -> Any:
     return field(default=default, metadata={"least": least, "most": most})
 
 
+def _required(rule: tuple[str, str]) -> Any:
+    return field(default="", metadata={"pattern": rule[0], "means": rule[1], "required": True})
+
+
+def _texts(rule: tuple[str, str], *default: str) -> Any:
+    return field(default=default, metadata={"each": _text("", rule)})
+
+
+def _tables(kind: type, *default: Any) -> Any:
+    return field(default=default, metadata={"each": field(default=kind)})
+
+
 @dataclass(frozen=True)
 class Topic:
-    name: str = _text("", _TOPIC)
+    name: str = _required(_TOPIC)
     partitions: int = _number(3, 1, 1000)
+
+
+@dataclass(frozen=True)
+class KafkaUser:
+    """A user and what the names of its topics and consumer groups begin with."""
+
+    name: str = _required(_USER)
+    access: str = _choice("read", "write", "own")
+    """`read` records; `write` them as well; `own` creates, changes and deletes topics too."""
+    topics: tuple[str, ...] = _texts(_PREFIX)
+    groups: tuple[str, ...] = _texts(_PREFIX)
 
 
 @dataclass(frozen=True)
@@ -71,7 +98,10 @@ class KafkaSettings:
     volume: str = _text("2Gi", _QUANTITY)
     storage_class: str = _text("", _STORAGE_CLASS)
     host_port: int = _number(19092, 1024, 65533)
-    topics: tuple[Topic, ...] = (Topic("learnflow.events"),)
+    user: str = _text("learnflow", _USER)
+    user_prefixes: tuple[str, ...] = _texts(_PREFIX, "learnflow.")
+    topics: tuple[Topic, ...] = _tables(Topic, Topic("learnflow.events"))
+    users: tuple[KafkaUser, ...] = _tables(KafkaUser)
 
 
 @dataclass(frozen=True)
@@ -133,12 +163,7 @@ def override(settings: Settings, *, provider: str | None, context: str | None) -
 def parse(table: dict[str, Any]) -> Settings:
     """Settings from a TOML table. Raises ValueError that says which setting and why."""
     settings: Settings = _record(Settings, table, "")
-    names = [topic.name for topic in settings.kafka.topics]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"kafka.topics: {name!r} is named twice")
-        if name in (".", "..") or name.startswith("__"):
-            raise ValueError(f"kafka.topics: {name!r} is a name that Kafka keeps for itself")
+    _check_kafka(settings.kafka)
     first = settings.kafka.host_port
     if settings.postgres.host_port in range(first, first + settings.kafka.brokers):
         raise ValueError("postgres.host_port: is one of Kafka's host ports")
@@ -147,6 +172,27 @@ def parse(table: dict[str, Any]) -> Settings:
     if settings.postgres.database in ("postgres", "template0", "template1"):
         raise ValueError("postgres.database: must not be one of PostgreSQL's own")
     return settings
+
+
+def _check_kafka(kafka: KafkaSettings) -> None:
+    topics = [topic.name for topic in kafka.topics]
+    for name in topics:
+        if topics.count(name) > 1:
+            raise ValueError(f"kafka.topics: {name!r} is named twice")
+        if name in (".", "..") or name.startswith("__"):
+            raise ValueError(f"kafka.topics: {name!r} is a name that Kafka keeps for itself")
+    if not kafka.user_prefixes:
+        raise ValueError("kafka.user_prefixes: must name at least one")
+    users = [kafka.user, *(user.name for user in kafka.users)]
+    for name in users:
+        if users.count(name) > 1:
+            raise ValueError(f"kafka.users: {name!r} is named twice")
+        if name in KAFKA_OWN_USERS:
+            raise ValueError(f"kafka.users: {name!r} is a user that the deployment keeps")
+    declared = (prefix for user in kafka.users for prefix in (*user.topics, *user.groups))
+    for prefix in (*kafka.user_prefixes, *declared):
+        if "__".startswith(prefix[:2]):
+            raise ValueError(f"kafka: {prefix!r} includes topics that Kafka keeps for itself")
 
 
 def _record(kind: type, table: object, where: str) -> Any:
@@ -159,22 +205,25 @@ def _record(kind: type, table: object, where: str) -> Any:
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(fields)}"
             raise ValueError(f"{where}{key}: no such setting; {hint}")
     values = {key: _value(fields[key], value, f"{where}{key}") for key, value in table.items()}
-    if kind is Topic and "name" not in values:
-        raise ValueError(f"{where}name: is missing")
+    for name, rule in fields.items():
+        if rule.metadata.get("required") and name not in values:
+            raise ValueError(f"{where}{name}: is missing")
     return kind(**values)
 
 
 def _value(rule: dataclasses.Field[Any], value: object, where: str) -> Any:
     default = rule.default
     if dataclasses.is_dataclass(default):
-        return _record(type(default), value, where + ".")
+        kind = default if isinstance(default, type) else type(default)
+        return _record(kind, value, where + ".")
     if isinstance(default, tuple):
         if not isinstance(value, list):
-            raise ValueError(f"{where}: must be an array of tables")
-        return tuple(_record(Topic, each, f"{where}[{n}].") for n, each in enumerate(value))
+            raise ValueError(f"{where}: must be an array")
+        each = rule.metadata["each"]
+        return tuple(_value(each, item, f"{where}[{n}]") for n, item in enumerate(value))
     if type(value) is not type(default):
-        kind = "a whole number" if isinstance(default, int) else "a string"
-        raise ValueError(f"{where}: must be {kind}, not {value!r:.60}")
+        right = "a whole number" if isinstance(default, int) else "a string"
+        raise ValueError(f"{where}: must be {right}, not {value!r:.60}")
     meta = rule.metadata
     if "values" in meta and value not in meta["values"]:
         allowed = " or ".join(str(each) for each in meta["values"])

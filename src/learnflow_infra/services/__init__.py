@@ -49,8 +49,8 @@ class Service(Protocol):
         """Settings that cannot change while the data is kept; stored with the credentials."""
         ...
 
-    def connection(self, settings: Settings, credentials: Mapping[str, str]) -> Object:
-        """The Secret that applications bind to."""
+    def connections(self, settings: Settings, credentials: Mapping[str, str]) -> list[Object]:
+        """The Secrets that clients bind to: the application's first, then other users'."""
         ...
 
     def pods(self, settings: Settings) -> Sequence[str]: ...

@@ -168,10 +168,10 @@ class Kafka:
         # win an election and lose it.
         return {"brokers": str(settings.kafka.brokers)}
 
-    def connection(self, settings: Settings, credentials: Mapping[str, str]) -> Object:
+    def connections(self, settings: Settings, credentials: Mapping[str, str]) -> list[Object]:
         host = f"kafka.{settings.cluster.namespace}.svc"
         bootstrap = f"{host}:{CLIENT_PORT}"
-        return manifests.secret(
+        connection = manifests.secret(
             settings,
             "kafka",
             "kafka-connection",
@@ -187,6 +187,7 @@ class Kafka:
             },
             kind="servicebinding.io/kafka",
         )
+        return [connection]
 
     def client_hint(self, settings: Settings) -> Mapping[str, str]:
         servers = ",".join(f"localhost:{port}" for port in self.host_ports(settings))

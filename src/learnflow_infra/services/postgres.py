@@ -104,12 +104,12 @@ class Postgres:
     def fixed(self, settings: Settings) -> Mapping[str, str]:
         return {}
 
-    def connection(self, settings: Settings, credentials: Mapping[str, str]) -> Object:
+    def connections(self, settings: Settings, credentials: Mapping[str, str]) -> list[Object]:
         postgres = settings.postgres
         host = f"postgres.{settings.cluster.namespace}.svc"
         user, password, database = postgres.user, credentials["password"], postgres.database
         login = f"{quote(user, safe='')}:{quote(password, safe='')}"
-        return manifests.secret(
+        connection = manifests.secret(
             settings,
             "postgres",
             "postgres-connection",
@@ -129,6 +129,7 @@ class Postgres:
             },
             kind="servicebinding.io/postgresql",
         )
+        return [connection]
 
     def client_hint(self, settings: Settings) -> Mapping[str, str]:
         postgres = settings.postgres
