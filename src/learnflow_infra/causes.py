@@ -29,6 +29,8 @@ class Cause:
     remedy: str
     heals: bool = False
     """Whether it may pass by itself shortly after a start."""
+    shared: bool = False
+    """Whether services that show it show one and the same."""
 
 
 def _table(causes: Iterable[Cause]) -> dict[str, Cause]:
@@ -37,12 +39,6 @@ def _table(causes: Iterable[Cause]) -> dict[str, Cause]:
 
 CAUSES = _table(
     (
-        Cause(
-            "deadline-passed",
-            Exit.DEADLINE,
-            "The command's time was over before its work was done.",
-            "Give it more with --timeout, or look with `learnflow-infra status`.",
-        ),
         Cause(
             "local-cluster-unavailable",
             Exit.NO_CLUSTER,
@@ -217,12 +213,14 @@ CAUSES = _table(
             Exit.NO_RESOURCES,
             "No StorageClass can provide the volumes.",
             "Set storage_class to one that exists, or make one the default.",
+            shared=True,
         ),
         Cause(
             "namespace-terminating",
             Exit.UNHEALTHY,
             "The namespace is being deleted.",
             "Wait until it is gone, then repeat.",
+            shared=True,
         ),
         Cause(
             "foreign-object",
@@ -241,13 +239,6 @@ CAUSES = _table(
             Exit.UNHEALTHY,
             "The service is not in the cluster.",
             "Run `learnflow-infra up`.",
-        ),
-        Cause(
-            "pods-not-ready",
-            Exit.UNHEALTHY,
-            "Not all pods are Running and Ready.",
-            "Run `learnflow-infra up`, which waits for them.",
-            heals=True,
         ),
         # Of pods, in the order in which they block each other: the first is a diagnosis' first.
         Cause(
@@ -292,18 +283,21 @@ CAUSES = _table(
             Exit.UNHEALTHY,
             "A node does not work.",
             "Look at it with `kubectl describe node`, or restart it.",
+            shared=True,
         ),
         Cause(
             "node-under-pressure",
             Exit.NO_RESOURCES,
             "A node is short of memory, disk or process ids.",
             "Free some of what `kubectl describe node` says is short.",
+            shared=True,
         ),
         Cause(
             "node-disk-full",
             Exit.NO_RESOURCES,
             "A node's disk is full.",
             "Remove what is not needed there, or give it more room, then repeat.",
+            shared=True,
         ),
         Cause(
             "pod-evicted",
@@ -415,12 +409,14 @@ CAUSES = _table(
             Exit.UNHEALTHY,
             "The registry refuses more pulls for now.",
             "Wait, log in to the registry, or set images.source to packages.",
+            shared=True,
         ),
         Cause(
             "image-registry-unreachable",
             Exit.UNHEALTHY,
             "The node cannot reach the image's registry.",
             "Mend the node's way to it, or set images.source to packages.",
+            shared=True,
         ),
         Cause(
             "image-not-pulled",
@@ -501,6 +497,13 @@ CAUSES = _table(
             "Read its last words with `kubectl logs --previous`.",
         ),
         Cause(
+            "pods-not-ready",
+            Exit.UNHEALTHY,
+            "Not all pods are Running and Ready.",
+            "Run `learnflow-infra up`, which waits for them.",
+            heals=True,
+        ),
+        Cause(
             "connection-missing",
             Exit.UNHEALTHY,
             "The connection Secret is not there.",
@@ -558,6 +561,7 @@ CAUSES = _table(
             "The cluster's DNS does not answer.",
             "Look at it with `kubectl get pods -n kube-system -l k8s-app=kube-dns`.",
             heals=True,
+            shared=True,
         ),
         Cause(
             "connection-lost",
@@ -691,6 +695,13 @@ CAUSES = _table(
             Exit.UNHEALTHY,
             "A broker cannot use its log folder: it is full, damaged or offline.",
             "Look at the volume, and read the broker's log with `kubectl logs`.",
+        ),
+        # The last: where anything else is known, that is the cause.
+        Cause(
+            "deadline-passed",
+            Exit.DEADLINE,
+            "The command's time was over before its work was done.",
+            "Give it more with --timeout, or look with `learnflow-infra status`.",
         ),
     )
 )

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TextIO
 
 from learnflow_infra.causes import CAUSES, Exit
@@ -20,6 +21,10 @@ from learnflow_infra.prove import Verdict
 SCHEMA = "learnflow-infra/report/v1"
 _MOST_FINDINGS = 5
 _MOST_BYTES = 2000
+_MOST_JSON_BYTES = 4000
+# How long a string and how many members of a list or object may be, tried in this order.
+_CUTS = ((1000, 100), (400, 50), (200, 20), (80, 10), (40, 8))
+_RANK = {code: rank for rank, code in enumerate(CAUSES)}
 
 
 @dataclass
@@ -40,13 +45,35 @@ class Report:
 
     @property
     def all_findings(self) -> list[Finding]:
-        found = [*self.findings, *(each for one in self.services for each in one.findings)]
-        return list(dict.fromkeys(found))[:_MOST_FINDINGS]
+        """One a cause, the most blocking service's first."""
+        by_service: dict[str | None, list[Finding]] = {}
+        for each in (*self.findings, *(each for one in self.services for each in one.findings)):
+            by_service.setdefault(each.service, []).append(each)
+        ordered = sorted(by_service.values(), key=lambda found: _RANK[found[0].code])
+        return _merged(each for found in ordered for each in found)[:_MOST_FINDINGS]
 
     @property
     def exit_code(self) -> Exit:
         found = self.all_findings
         return CAUSES[found[0].code].exit if found else Exit.DONE
+
+
+def _merged(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding where services show the same cause."""
+    merged: dict[tuple[str, str], Finding] = {}
+    for each in findings:
+        key = (each.code, "" if CAUSES[each.code].shared else _nameless(each))
+        same = merged.setdefault(key, each)
+        if each.service not in (None, *(same.service or "").split(", ")):
+            services = ", ".join(filter(None, (same.service, each.service)))
+            merged[key] = replace(same, service=services)
+    return list(merged.values())
+
+
+def _nameless(cause: Finding) -> str:
+    """Its message without the service's names and without figures."""
+    text = re.sub(rf"{cause.service}[-\w]*", "", cause.message) if cause.service else cause.message
+    return re.sub(r"\d+", "", text)
 
 
 def clean(text: str) -> str:
@@ -88,12 +115,36 @@ def to_json(report: Report) -> str:
     if report.changed is not None:
         body["changed"] = list(report.changed)
     body |= report.details
+    text = _compact(body)
+    if report.command == "render":  # what it is asked for is the whole
+        return text
+    for characters, members in _CUTS:
+        if len(text) <= _MOST_JSON_BYTES:
+            break
+        shorter = {key: _cut(value, characters, members) for key, value in body.items()}
+        text = _compact(shorter | {"cut": True})
+    return text
+
+
+def _compact(body: object) -> str:
     return json.dumps(body, separators=(",", ":"))
+
+
+def _cut(value: Any, characters: int, members: int) -> Any:
+    """The same with shorter strings, lists and objects."""
+    if isinstance(value, str) and len(value) > characters:
+        return value[: characters - 1] + "…"
+    if isinstance(value, list):
+        return [_cut(each, characters, members) for each in value[:members]]
+    if isinstance(value, dict):
+        kept = list(value.items())[:members]
+        return {key: _cut(each, characters, members) for key, each in kept}
+    return value
 
 
 def to_text(report: Report, color: bool) -> str:
     """The report for a person."""
-    lines = list(report.lines)
+    lines = [clean(line) for line in report.lines]
     for each in report.services:
         mark = _paint("ok  ", "32", color) if each.ok else _paint("FAIL", "31", color)
         row = f"{each.name:<9} {mark} {each.ready}/{each.total} pods  {each.seconds:.1f} s"

@@ -3,7 +3,8 @@ the classes that exist."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -28,85 +29,109 @@ _SUFFIXES: dict[str, Decimal] = {
     "Pi": Decimal(2**50),
 }
 _RESOURCES = ("cpu", "memory")
+# Less than this left is tight.
+_TIGHT_SHARE = Decimal("0.1")
+_TIGHT_BYTES = Decimal(256 * 2**20)
+
+Amounts = dict[str, Decimal]
 
 
-def check_room(kube: Kube, settings: Settings, services: Sequence[Service]) -> None:
+@dataclass(frozen=True)
+class Room:
+    """How it fits, in a sentence."""
+
+    said: str
+    note: str = ""
+    """What a person should know although it fits: that it does so tightly, or is not known."""
+
+
+def check_room(kube: Kube, settings: Settings, services: Sequence[Service]) -> Room:
     """Raise Failure(room-missing, storage-class-missing) where what is missing cannot fit.
 
     Where the person may not read nodes or pods of the cluster, the scheduler decides instead.
     """
+    namespace = settings.cluster.namespace
     added = [
         (service, workload, count)
         for service in services
         for workload in service.objects(settings)
         if workload["kind"] == "StatefulSet"
-        if (count := workload["spec"]["replicas"] - _present(kube, settings, service)) > 0
+        if (count := workload["spec"]["replicas"] - _present(kube, "Pod", namespace, service)) > 0
     ]
     if not added:
-        return
+        return Room("all pods are there")
     try:
-        nodes = kube.list("Node")
-        pods = kube.list("Pod")
-        classes = kube.list("StorageClass")
+        nodes, pods, classes = kube.list("Node"), kube.list("Pod"), kube.list("StorageClass")
     except Failure as failure:
         if failure.findings[0].code == "permission-missing":
-            return
+            return Room(failure.findings[0].message, "room not known: permission is missing")
         raise
     needs = [
-        (service.name, _requests(workload["spec"]["template"]))
+        (service.name, requests(workload["spec"]["template"]["spec"]))
         for service, workload, count in added
         for _ in range(count)
     ]
-    found = _too_large(needs, free(nodes, pods))
+    found, room = _fit(needs, nodes, pods)
     for service, workload, _ in added:
         claim = workload["spec"]["volumeClaimTemplates"][0]["spec"]
-        found += _no_class(service.name, claim.get("storageClassName"), classes)
+        replicas = workload["spec"]["replicas"]
+        if _present(kube, "PersistentVolumeClaim", namespace, service) < replicas:
+            found += _no_class(service.name, claim.get("storageClassName"), classes)
     if found:
         raise Failure(*found)
+    return room
 
 
-def _present(kube: Kube, settings: Settings, service: Service) -> int:
-    selector = manifests.selector_text(service.name)
-    return len(kube.list("Pod", settings.cluster.namespace, selector))
+def _present(kube: Kube, kind: str, namespace: str, service: Service) -> int:
+    return len(kube.list(kind, namespace, manifests.selector_text(service.name)))
 
 
-def free(nodes: Sequence[Object], pods: Sequence[Object]) -> dict[str, dict[str, Decimal]]:
+def free(nodes: Sequence[Object], pods: Sequence[Object]) -> dict[str, Amounts]:
     """What each schedulable node has left: cores and bytes."""
-    left = {
+    left = _allocatable(nodes)
+    for pod in pods:
+        node = left.get(pod.get("spec", {}).get("nodeName", ""))
+        if node is not None and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
+            for name, value in requests(pod["spec"]).items():
+                node[name] -= value
+    return left
+
+
+def _allocatable(nodes: Sequence[Object]) -> dict[str, Amounts]:
+    return {
         node["metadata"]["name"]: {
             name: quantity(node["status"]["allocatable"].get(name, "0")) for name in _RESOURCES
         }
         for node in nodes
         if not node.get("spec", {}).get("unschedulable")
     }
-    for pod in pods:
-        node = left.get(pod.get("spec", {}).get("nodeName", ""))
-        if node is not None and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
-            for name, value in _requests(pod).items():
-                node[name] -= value
-    return left
 
 
-def _requests(pod: Object) -> dict[str, Decimal]:
-    containers = pod["spec"]["containers"]
-    return {
-        name: sum(
-            (
-                quantity(each.get("resources", {}).get("requests", {}).get(name, "0"))
-                for each in containers
-            ),
-            Decimal(0),
-        )
-        for name in _RESOURCES
-    }
+def requests(pod: Object) -> Amounts:
+    """What the scheduler counts for a pod's spec: the containers together, or an init container
+    that asks for more, and the runtime's overhead."""
+    init = pod.get("initContainers") or ()
+    beside = [each for each in init if each.get("restartPolicy") == "Always"]
+    before = [each for each in init if each not in beside]
+    total = {}
+    for name in _RESOURCES:
+        running = sum((_request(each, name) for each in (*pod["containers"], *beside)), Decimal(0))
+        starting = max((_request(each, name) for each in before), default=Decimal(0))
+        total[name] = max(running, starting) + quantity(pod.get("overhead", {}).get(name, "0"))
+    return total
 
 
-def _too_large(
-    needs: Sequence[tuple[str, dict[str, Decimal]]], left: dict[str, dict[str, Decimal]]
-) -> list[Finding]:
+def _request(container: Object, name: str) -> Decimal:
+    return quantity(container.get("resources", {}).get("requests", {}).get(name, "0"))
+
+
+def _fit(
+    needs: Sequence[tuple[str, Amounts]], nodes: Sequence[Object], pods: Sequence[Object]
+) -> tuple[list[Finding], Room]:
     """First fit, the largest first: what does not fit so will hardly fit otherwise."""
+    left = free(nodes, pods)
     remaining = {node: dict(values) for node, values in left.items()}
-    found = []
+    unplaced = []
     for service, need in sorted(needs, key=lambda each: each[1]["memory"], reverse=True):
         for values in remaining.values():
             if all(values[name] >= need[name] for name in _RESOURCES):
@@ -114,16 +139,37 @@ def _too_large(
                     values[name] -= need[name]
                 break
         else:
-            best = {
-                name: max((values[name] for values in remaining.values()), default=Decimal(0))
-                for name in _RESOURCES
-            }
-            message = f"a pod needs {_amount(need)}; the nodes have left at most {_amount(best)}"
-            found.append(finding("room-missing", message, service=service))
-    return found
+            unplaced.append(service)
+    sum_ = {name: sum((need[name] for _, need in needs), Decimal(0)) for name in _RESOURCES}
+    wanted = f"{len(needs)} pods need {_amount(sum_)}"
+    if unplaced:
+        service = ", ".join(dict.fromkeys(unplaced))
+        message = f"{wanted}; left: {_amounts(left)}"
+        return [finding("room-missing", message, service=service)], Room(message)
+    return [], Room(f"{wanted}; then left: {_amounts(remaining)}", _tight(remaining, nodes))
 
 
-def _amount(values: dict[str, Decimal]) -> str:
+def _tight(remaining: Mapping[str, Amounts], nodes: Sequence[Object]) -> str:
+    """What the roomiest node keeps, where none keeps a tenth of both and 256 MiB."""
+    for node, whole in _allocatable(nodes).items():
+        left = remaining[node]
+        enough = all(left[name] >= whole[name] * _TIGHT_SHARE for name in _RESOURCES)
+        if enough and left["memory"] >= _TIGHT_BYTES:
+            return ""
+    most = max(remaining.values(), key=lambda each: each["memory"])
+    return f"tight: {_amount(most)} left"
+
+
+def _amounts(nodes: Mapping[str, Amounts]) -> str:
+    """Those of the roomiest nodes."""
+    roomiest = sorted(nodes.items(), key=lambda each: each[1]["memory"], reverse=True)
+    said = [f"{_amount(values)} on {node}" for node, values in roomiest[:3]]
+    if len(roomiest) > len(said):
+        said.append(f"less on {len(roomiest) - len(said)} more")
+    return ", ".join(said) or "no node takes pods"
+
+
+def _amount(values: Amounts) -> str:
     memory = max(values["memory"], Decimal(0)) / 2**20
     return f"{max(values['cpu'], Decimal(0)):.2f} CPU and {memory:.0f} MiB"
 

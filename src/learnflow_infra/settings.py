@@ -23,7 +23,8 @@ _PLACE = Path("learnflow-app") / SCOPE / "infra.toml"
 
 _DNS_LABEL = (r"[a-z]([-a-z0-9]{0,51}[a-z0-9])?", "a DNS label such as learnflow")
 _QUANTITY = (r"[1-9][0-9]*(Mi|Gi)", "a size such as 512Mi or 2Gi")
-_CPU = (r"[1-9][0-9]*m?", "CPUs such as 250m or 1")
+_MEMORY = (r"([1-9][0-9]*(Mi|Gi))?", "a size such as 512Mi or 2Gi, or empty")
+_CPU = (r"([1-9][0-9]*m?)?", "CPUs such as 250m or 1, or empty")
 _IMAGE = (
     r"[a-z0-9][a-z0-9._/:-]*[:@][A-Za-z0-9._:-]+",
     "an image with its tag or digest, such as postgres:17.12",
@@ -82,6 +83,7 @@ class ClusterSettings:
     provider: str = _choice("auto", "minikube", "local")
     context: str = _text("", _CONTEXT)
     namespace: str = _text("learnflow", _DNS_LABEL)
+    size: str = _choice("standard", "small")
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,8 @@ class ImageSettings:
 class KafkaSettings:
     image: str = _text("apache/kafka:4.3.0", _IMAGE)
     brokers: int = _choice(1, 3)
-    cpu: str = _text("250m", _CPU)
-    memory: str = _text("768Mi", _QUANTITY)
+    cpu: str = _text("", _CPU)
+    memory: str = _text("", _MEMORY)
     volume: str = _text("2Gi", _QUANTITY)
     storage_class: str = _text("", _STORAGE_CLASS)
     host_port: int = _number(19092, 1024, 65533)
@@ -107,13 +109,20 @@ class KafkaSettings:
 @dataclass(frozen=True)
 class PostgresSettings:
     image: str = _text("postgres:17.12", _IMAGE)
-    cpu: str = _text("250m", _CPU)
-    memory: str = _text("256Mi", _QUANTITY)
+    cpu: str = _text("", _CPU)
+    memory: str = _text("", _MEMORY)
     volume: str = _text("2Gi", _QUANTITY)
     storage_class: str = _text("", _STORAGE_CLASS)
     host_port: int = _number(15432, 1024, 65535)
     database: str = _text("learnflow", _IDENTIFIER)
     user: str = _text("learnflow", _IDENTIFIER)
+
+
+# What a pod of each service asks for where the settings leave it empty: (cpu, memory).
+_SIZES = {
+    "standard": {"kafka": ("250m", "768Mi"), "postgres": ("250m", "256Mi")},
+    "small": {"kafka": ("100m", "512Mi"), "postgres": ("50m", "192Mi")},
+}
 
 
 @dataclass(frozen=True)
@@ -122,6 +131,12 @@ class Settings:
     images: ImageSettings = ImageSettings()
     kafka: KafkaSettings = KafkaSettings()
     postgres: PostgresSettings = PostgresSettings()
+
+    def __post_init__(self) -> None:
+        for name, (cpu, memory) in _SIZES[self.cluster.size].items():
+            own = getattr(self, name)
+            sized = dataclasses.replace(own, cpu=own.cpu or cpu, memory=own.memory or memory)
+            object.__setattr__(self, name, sized)  # a frozen one's only way
 
 
 def load(given: str | None) -> Settings:

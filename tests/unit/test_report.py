@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from learnflow_infra import causes, paths, report
 from learnflow_infra.causes import CAUSES
-from learnflow_infra.failures import finding
+from learnflow_infra.failures import Finding, finding
 from learnflow_infra.prove import Verdict
 
 SCHEMA = json.loads((paths.shipped("skills").parent / "docs/report.schema.json").read_text())
@@ -42,12 +42,60 @@ def test_a_failure_is_at_most_2000_bytes_whatever_it_holds(messages: list[str]) 
     assert all(char.isprintable() or char == "\n" for char in text)
 
 
+@given(st.lists(st.text(max_size=5000), min_size=1, max_size=30))
+def test_json_is_valid_and_at_most_4000_bytes_whatever_it_holds(messages: list[str]) -> None:
+    verdict = Verdict("kafka", findings=[finding("round-trip-failed", text) for text in messages])
+    end = report.Report("up", [verdict], changed=messages, details={"notes": messages})
+    text = report.to_json(end)
+    assert len(text.encode()) <= 4000
+    jsonschema.validate(json.loads(text), SCHEMA)
+
+
 def test_the_exit_code_is_that_of_the_first_finding() -> None:
     first = finding("room-missing", "full")
     second = finding("pods-not-ready", "0 of 1")
     assert report.Report("up", findings=[first, second]).exit_code == 4
     assert report.Report("up", findings=[second, first]).exit_code == 1
     assert GOOD.exit_code == 0
+
+
+def both(kafka: list[Finding], postgres: list[Finding]) -> list[tuple[str | None, str]]:
+    """What is reported when each service has its findings."""
+    verdicts = [Verdict("kafka", findings=kafka), Verdict("postgres", findings=postgres)]
+    found = report.Report("up", verdicts).all_findings
+    return [(each.service, each.code) for each in found]
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("unschedulable-memory", "{0}-0: 0/1 nodes are available: 1 Insufficient memory."),
+        ("quota-exceeded", 'pods "{0}-0" is forbidden: exceeded quota: x, used: memory={1}Mi'),
+        ("name-unknown", "{0}-nodes.learnflow.svc: no such name"),
+        ("image-registry-unreachable", "dial tcp: lookup of {1} failed"),
+    ],
+)
+def test_one_cause_in_both_services_is_one_finding(code: str, message: str) -> None:
+    kafka = finding(code, message.format("kafka", 768), service="kafka")
+    postgres = finding(code, message.format("postgres", 256), service="postgres")
+    assert both([kafka], [postgres]) == [("kafka, postgres", code)]
+
+
+def test_crashes_for_different_reasons_are_two() -> None:
+    kafka = finding("container-crashing", "kafka-0: exit code 1; no such file", service="kafka")
+    postgres = finding("container-crashing", "postgres-0: exit code 1; no", service="postgres")
+    assert len(both([kafka], [postgres])) == 2
+
+
+def test_the_most_blocking_service_comes_first() -> None:
+    passed = finding("deadline-passed", "0 of 1", service="kafka")
+    probing = finding("pods-not-ready", "kafka-0", service="kafka")
+    quota = finding("quota-exceeded", "full", service="postgres")
+    assert both([passed, probing], [quota]) == [
+        ("postgres", "quota-exceeded"),
+        ("kafka", "deadline-passed"),
+        ("kafka", "pods-not-ready"),
+    ]
 
 
 @pytest.mark.parametrize("code", CAUSES)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from learnflow_infra.room import free, quantity
+from learnflow_infra.room import free, quantity, requests
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,17 @@ def test_finished_pods_and_cordoned_nodes_do_not_count() -> None:
     ]
     pods = [pod("a", "Running", "256Mi"), pod("a", "Succeeded", "512Mi"), pod("b", "Running", "1")]
     assert free(nodes, pods) == {"a": {"cpu": Decimal(2), "memory": Decimal(768 * 2**20)}}
+
+
+def container(cpu: str, **more: str) -> dict[str, Any]:
+    return {"resources": {"requests": {"cpu": cpu}}} | more
+
+
+def test_a_pod_asks_for_what_the_scheduler_counts() -> None:
+    spec = {
+        "initContainers": [container("900m"), container("100m", restartPolicy="Always")],
+        "containers": [container("200m"), container("300m")],
+        "overhead": {"cpu": "50m"},
+    }
+    assert requests(spec)["cpu"] == Decimal("0.95")
+    assert requests(spec | {"initContainers": []})["cpu"] == Decimal("0.55")

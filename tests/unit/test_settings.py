@@ -121,3 +121,10 @@ def test_any_table_gives_settings_or_a_sentence(table: dict[str, object]) -> Non
         settings.parse(table)
     except ValueError as error:
         assert ":" in str(error)
+
+
+def test_the_size_says_what_is_left_empty() -> None:
+    small = settings.parse({"cluster": {"size": "small"}, "kafka": {"memory": "1Gi"}})
+    assert (small.kafka.cpu, small.kafka.memory) == ("100m", "1Gi")
+    assert (small.postgres.cpu, small.postgres.memory) == ("50m", "192Mi")
+    assert settings.Settings().kafka.memory == "768Mi"

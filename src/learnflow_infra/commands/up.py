@@ -35,7 +35,7 @@ def up(request: Request) -> Report:
         references = [service.image(settings) for service in services]
         supply(provider, references, settings.images.source, deadline, say)
         steps.end("images")
-        check_room(kube, settings, services)
+        room = check_room(kube, settings, services)
         applied = apply.apply(kube, settings, services)
         steps.end("apply")
         say(f"applied: {len(applied.changed)} changed, {len(applied.pruned)} pruned")
@@ -53,8 +53,9 @@ def up(request: Request) -> Report:
         steps.end("services")
     changed = [*applied.changed, *applied.pruned, *(x for one in verdicts for x in one.changed)]
     where = place(provider, settings)
-    details = {"steps": steps.seconds}
-    return Report("up", verdicts, cluster=where, changed=changed, details=details)
+    notes = [room.note] if room.note else []
+    details = {"steps": steps.seconds, "notes": notes}
+    return Report("up", verdicts, cluster=where, changed=changed, lines=notes, details=details)
 
 
 def _deploy(
