@@ -7,17 +7,19 @@ changed or deleted.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from learnflow_infra import manifests
+from learnflow_infra import authority, manifests
+from learnflow_infra.certificates import Authority
 from learnflow_infra.failures import Failure, finding
 from learnflow_infra.kube import FIELD_MANAGER, ApiError, Kube
-from learnflow_infra.services import Object, Service
+from learnflow_infra.services import Object, Secrets, Service
 from learnflow_infra.settings import SCOPE, Settings
 
 # Remembers all that was applied, so that a field no longer desired is noticed as well.
@@ -29,11 +31,11 @@ Key = tuple[str, str]
 
 @dataclass
 class Applied:
-    """What an apply wrote, and each service's connection values."""
+    """What an apply wrote, and the values of each service's Secrets."""
 
     changed: list[str] = field(default_factory=list)
     pruned: list[str] = field(default_factory=list)
-    connections: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    secrets: dict[str, Secrets] = field(default_factory=dict)
 
 
 def apply(kube: Kube, settings: Settings, services: Sequence[Service]) -> Applied:
@@ -50,24 +52,32 @@ def apply(kube: Kube, settings: Settings, services: Sequence[Service]) -> Applie
         raise Failure(finding("namespace-terminating", f"namespace {namespace} is being deleted"))
     live = scoped(kube, namespace) if existing else {}
     fresh = existing is None
+    signer = _authority(kube, settings, live, result) if settings.security.encryption else None
 
     def one(service: Service) -> Applied:
         own = Applied()
-        credentials = _credentials(kube, settings, service, live, own, fresh)
-        connections = service.connections(settings, credentials)
-        desired = [*connections, *service.objects(settings)]
+        credentials = _credentials(kube, settings, service, live, own)
+        certificate = signer.pair.certificate if signer else ""
+        connections = service.connections(settings, credentials, certificate)
+        objects = service.objects(settings)
+        desired = [*connections, *objects]
+        if signer:
+            there = decoded(live.get(("Secret", authority.server_secret(service.name)), {}))
+            names = authority.names(objects, service.pods(settings))
+            made = authority.certified(settings, service.name, names, signer, there)
+            desired.insert(0, made)
         for manifest in desired:
             current = live.get((manifest["kind"], manifest["metadata"]["name"]))
             _write(kube, manifest, current, own, fresh)
         _prune(kube, service, live, desired, own)
-        own.connections[service.name] = decoded(connections[0])
+        own.secrets[service.name] = Secrets(decoded(connections[0]), credentials)
         return own
 
     with ThreadPoolExecutor(len(services)) as pool:
         for own in pool.map(one, services):
             result.changed += own.changed
             result.pruned += own.pruned
-            result.connections |= own.connections
+            result.secrets |= own.secrets
     return result
 
 
@@ -86,30 +96,59 @@ def decoded(secret: Object) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
-def _credentials(
-    kube: Kube,
-    settings: Settings,
-    service: Service,
-    live: Mapping[Key, Object],
-    result: Applied,
-    fresh: bool,
-) -> dict[str, str]:
-    """The credentials that are there, or new ones: made once, kept as long as the data."""
-    new = service.credentials(settings)
-    current = live.get(("Secret", new["metadata"]["name"]))
+def _authority(
+    kube: Kube, settings: Settings, live: Mapping[Key, Object], result: Applied
+) -> Authority:
+    """The authority that is there, or a new one."""
+    current = live.get(("Secret", authority.SECRET))
     if current is None:
-        _write(kube, new, None, result, fresh)
-        return decoded(new)
+        current = _once(kube, authority.new(settings), result)
+    found = authority.read(decoded(current))
+    if found is None:
+        new = authority.new(settings)
+        _replace(kube, new, current, result)
+        found = authority.read(decoded(new))
+        assert found is not None
+    return found
+
+
+def _credentials(
+    kube: Kube, settings: Settings, service: Service, live: Mapping[Key, Object], result: Applied
+) -> dict[str, str]:
+    """The credentials: each made once, and kept for as long as the settings ask for it."""
+    new = service.credentials(settings)
+    current = live.get(("Secret", new["metadata"]["name"])) or _once(kube, new, result)
     values, made = decoded(current), decoded(new)
     for key, value in service.fixed(settings).items():
         if values.get(key, value) != value:
             message = f"{service.name}.{key} is {values[key]} in the data and {value} in settings"
             raise Failure(finding("setting-fixed", message, service=service.name))
-    if missing := {key: made[key] for key in made if key not in values}:
-        values |= missing
-        completed = new | {"data": manifests.encoded(values)}
-        _write(kube, completed, current, result, fresh)
-    return values
+    wanted = {key: values.get(key, value) for key, value in made.items()}
+    if wanted != values:
+        _replace(kube, new | {"data": manifests.encoded(wanted)}, current, result)
+    return wanted
+
+
+def _once(kube: Kube, manifest: Object, result: Applied) -> Object:
+    """Create a Secret of random values, or, where another command was quicker, take its."""
+    meta = manifest["metadata"]
+    with _refusals(manifest):
+        if kube.create(manifest):
+            result.changed.append(_named(manifest))
+            return manifest
+    found = kube.get("Secret", meta["namespace"], meta["name"])
+    if found is None or manifests.SCOPE_LABEL not in (found["metadata"].get("labels") or {}):
+        raise _foreign(manifest)
+    return found
+
+
+def _replace(kube: Kube, manifest: Object, current: Object, result: Applied) -> None:
+    """Write a Secret unless another command wrote it since it was read."""
+    meta = manifest["metadata"]
+    version = {"resourceVersion": current["metadata"]["resourceVersion"]}
+    with _refusals(manifest):
+        kube.replace(manifest | {"metadata": meta | version})
+    result.changed.append(_named(manifest))
 
 
 def _write(
@@ -118,30 +157,43 @@ def _write(
     """Write an object that is not as desired. In a `fresh` namespace nothing else can be."""
     meta = manifest["metadata"]
     kind, name = manifest["kind"], meta["name"]
-    named = f"{kind.lower()}/{name}"
-    if current is None and not fresh:
-        found = kube.get(kind, meta.get("namespace"), name)
-        if found is not None:
-            where = meta.get("namespace", "the cluster")
-            message = f"{named} in {where} is there and does not carry the scope's label"
-            raise Failure(finding("foreign-object", message))
+    if current is None and not fresh and kube.get(kind, meta.get("namespace"), name) is not None:
+        raise _foreign(manifest)
     digest = _digest(manifest)
     if current is not None:
         marked = current["metadata"].get("annotations", {}).get(_APPLIED)
         if marked == digest and satisfied(_contents(manifest), current):
             return
     annotated = manifest | {"metadata": meta | {"annotations": {_APPLIED: digest}}}
-    try:
+    with _refusals(manifest):
         kube.apply(annotated)
+    result.changed.append(_named(manifest))
+
+
+@contextlib.contextmanager
+def _refusals(manifest: Object) -> Iterator[None]:
+    """The API server's refusal of a write as a Failure."""
+    try:
+        yield
     except ApiError as error:
-        service = meta["labels"]["app.kubernetes.io/name"]
+        service = manifest["metadata"]["labels"]["app.kubernetes.io/name"]
         if error.code == 422 and "updates to statefulset spec" in error.message:
-            message = f"{named}: a volume's size and class cannot change while its data is kept"
-            raise Failure(finding("setting-fixed", message, service=service)) from error
-        raise Failure(
-            finding("apply-refused", f"{named}: {error.message}", service=service)
-        ) from error
-    result.changed.append(named)
+            reason = "a volume's size and class cannot change while its data is kept"
+            found = finding("setting-fixed", f"{_named(manifest)}: {reason}", service=service)
+        else:
+            said = f"{_named(manifest)}: {error.message}"
+            found = finding("apply-refused", said, service=service)
+        raise Failure(found) from error
+
+
+def _foreign(manifest: Object) -> Failure:
+    where = manifest["metadata"].get("namespace", "the cluster")
+    message = f"{_named(manifest)} in {where} is there and does not carry the scope's label"
+    return Failure(finding("foreign-object", message))
+
+
+def _named(manifest: Object) -> str:
+    return f"{manifest['kind'].lower()}/{manifest['metadata']['name']}"
 
 
 def _prune(

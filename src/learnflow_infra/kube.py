@@ -219,6 +219,32 @@ class Kube:
             content_type="application/apply-patch+yaml",
         )
 
+    def create(self, manifest: Object) -> bool:
+        """Create an object. False if one of its name is there: of two at once, one does it."""
+        meta = manifest["metadata"]
+        try:
+            self.request(
+                "POST",
+                path(manifest["kind"], meta.get("namespace")),
+                query={"fieldManager": FIELD_MANAGER},
+                body=manifest,
+            )
+        except ApiError as error:
+            if error.reason == "AlreadyExists":
+                return False
+            raise
+        return True
+
+    def replace(self, manifest: Object) -> None:
+        """Put an object in the place of the one with the same `resourceVersion`."""
+        meta = manifest["metadata"]
+        self.request(
+            "PUT",
+            path(manifest["kind"], meta.get("namespace"), meta["name"]),
+            query={"fieldManager": FIELD_MANAGER},
+            body=manifest,
+        )
+
     def delete(self, kind: str, namespace: str | None, name: str) -> bool:
         """Delete in the background. False if it was not there."""
         try:

@@ -14,6 +14,8 @@ SCOPE_LABEL = "learnflow-app/scope"
 SCOPE_SELECTOR = f"{SCOPE_LABEL}={SCOPE}"
 # Marks what belongs to a service's data: `down` keeps it, `down --purge` removes it.
 DATA_LABEL = "learnflow-app/data"
+# The name of what belongs to no one service.
+SHARED = "learnflow"
 
 
 def labels(service: str) -> dict[str, str]:
@@ -48,7 +50,7 @@ def namespace(settings: Settings) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": settings.cluster.namespace, "labels": labels("learnflow")},
+        "metadata": {"name": settings.cluster.namespace, "labels": labels(SHARED)},
     }
 
 

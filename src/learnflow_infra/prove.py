@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from learnflow_infra.deadline import Deadline
 from learnflow_infra.evidence import explain
 from learnflow_infra.failures import Failure, Finding, finding
 from learnflow_infra.kube import Kube, Object
-from learnflow_infra.services import Access, Service
+from learnflow_infra.services import Access, Secrets, Service
 from learnflow_infra.settings import Settings
 from learnflow_infra.tunnel import FromHost, InCluster
 
@@ -44,7 +44,7 @@ def prove(
     service: Service,
     deadline: Deadline,
     *,
-    connection: Mapping[str, str] | None = None,
+    secrets: Secrets | None = None,
     reconcile: bool = False,
 ) -> Verdict:
     """Prove a service, or say in the verdict's findings why it is not proved.
@@ -55,7 +55,7 @@ def prove(
     started = time.monotonic()
     verdict = Verdict(service.name)
     try:
-        _prove(kube, settings, service, deadline, verdict, connection, reconcile)
+        _prove(kube, settings, service, deadline, verdict, secrets, reconcile)
     except Failure as failure:
         if failure.of_cluster:
             raise
@@ -70,7 +70,7 @@ def _prove(
     service: Service,
     deadline: Deadline,
     verdict: Verdict,
-    connection: Mapping[str, str] | None,
+    secrets: Secrets | None,
     reconcile: bool,
 ) -> None:
     namespace = settings.cluster.namespace
@@ -86,12 +86,15 @@ def _prove(
             *(state.findings or (finding("pods-not-ready", ready, service=service.name),))
         )
     _check_volumes(kube.list("PersistentVolumeClaim", namespace, selector), service, state.total)
-    if connection is None:
-        connection = _connection(kube, settings, service)
-    verdict.endpoint = f"{connection['host']}:{connection['port']}"
+    if secrets is None:
+        secrets = Secrets(
+            _secret(kube, settings, service, "connection"),
+            _secret(kube, settings, service, "credentials"),
+        )
+    verdict.endpoint = f"{secrets.connection['host']}:{secrets.connection['port']}"
 
     step = deadline.within(ROUND_TRIP_SECONDS)
-    access = Access(kube, settings, connection, step)
+    access = Access(kube, settings, secrets, step)
     pod = service.pods(settings)[0]
     with (
         InCluster(
@@ -121,12 +124,12 @@ def _check_volumes(claims: Sequence[Object], service: Service, expected: int) ->
         raise Failure(finding("volume-unbound", f"volumes {said}"[:300], service=service.name))
 
 
-def _connection(kube: Kube, settings: Settings, service: Service) -> dict[str, str]:
-    name = f"{service.name}-connection"
+def _secret(kube: Kube, settings: Settings, service: Service, what: str) -> dict[str, str]:
+    name = f"{service.name}-{what}"
     secret = kube.get("Secret", settings.cluster.namespace, name)
     if secret is None:
-        message = f"the connection Secret {name} is not there"
-        raise Failure(finding("connection-missing", message, service=service.name))
+        message = f"the Secret {name} is not there"
+        raise Failure(finding(f"{what}-missing", message, service=service.name))
     return apply.decoded(secret)
 
 

@@ -37,6 +37,9 @@ _IDENTIFIER = (r"[a-z_][a-z0-9_]{0,62}", "lower-case letters, digits and _, at m
 _CONTEXT = (r"[^\x00-\x1f]{0,253}", "a context of your kubeconfig, or empty")
 
 
+_KINDS = {bool: "true or false", int: "a whole number", str: "a string"}
+
+
 def _text(default: str, rule: tuple[str, str]) -> Any:
     return field(default=default, metadata={"pattern": rule[0], "means": rule[1]})
 
@@ -92,6 +95,11 @@ class ImageSettings:
 
 
 @dataclass(frozen=True)
+class SecuritySettings:
+    encryption: bool = True
+
+
+@dataclass(frozen=True)
 class KafkaSettings:
     image: str = _text("apache/kafka:4.3.0", _IMAGE)
     brokers: int = _choice(1, 3)
@@ -129,6 +137,7 @@ _SIZES = {
 class Settings:
     cluster: ClusterSettings = ClusterSettings()
     images: ImageSettings = ImageSettings()
+    security: SecuritySettings = SecuritySettings()
     kafka: KafkaSettings = KafkaSettings()
     postgres: PostgresSettings = PostgresSettings()
 
@@ -237,7 +246,7 @@ def _value(rule: dataclasses.Field[Any], value: object, where: str) -> Any:
         each = rule.metadata["each"]
         return tuple(_value(each, item, f"{where}[{n}]") for n, item in enumerate(value))
     if type(value) is not type(default):
-        right = "a whole number" if isinstance(default, int) else "a string"
+        right = _KINDS[type(default)]
         raise ValueError(f"{where}: must be {right}, not {value!r:.60}")
     meta = rule.metadata
     if "values" in meta and value not in meta["values"]:

@@ -106,16 +106,16 @@ def test_everything_carries_the_labels_and_one_field_manager(deployed: Person) -
     assert len(items) >= 9
     for item in items:
         labels = item["metadata"]["labels"]
-        assert labels["app.kubernetes.io/name"] in ("kafka", "postgres")
+        assert labels["app.kubernetes.io/name"] in ("kafka", "postgres", "learnflow")
         assert labels["app.kubernetes.io/part-of"] == "learnflow-app"
         assert labels["app.kubernetes.io/managed-by"] == "learnflow-infra"
         assert labels["learnflow-app/scope"] == "phase-2-infrastructure"
-        appliers = {
+        managers = {
             each["manager"]
             for each in item["metadata"]["managedFields"]
-            if each["operation"] == "Apply"
+            if "subresource" not in each
         }
-        assert appliers == {"learnflow-infra"}
+        assert managers == {"learnflow-infra"}
 
 
 def test_the_connection_secrets_hold_what_clients_know(deployed: Person) -> None:

@@ -57,7 +57,12 @@ def test_the_file_of_the_scope_states_every_setting_with_its_default() -> None:
         ("[postgres]\nhost_port = 19092", "postgres.host_port: is one of Kafka's host ports"),
         ("[cluster]\nprovider = 'kind'", "cluster.provider: must be auto or minikube or local"),
         ("[cluster]\nnamespace = 'Learn_Flow'", "cluster.namespace: must be a DNS label"),
-        ("[redis]\n", "redis: no such setting; there are cluster, images, kafka, postgres"),
+        (
+            "[redis]\n",
+            "redis: no such setting; there are cluster, images, security, kafka, postgres",
+        ),
+        ("[security]\nencryption = 1", "security.encryption: must be true or false, not 1"),
+        ("[security]\nencryption = 'no'", "security.encryption: must be true or false"),
         ("kafka = 3", "kafka: must be a table"),
         ("[kafka\n", "is no TOML"),
     ],

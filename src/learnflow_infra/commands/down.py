@@ -28,10 +28,12 @@ def down(request: Request, *, purge: bool, confirmed: bool) -> Report:
         _ask(f"Remove {' and '.join(names)} with all data from {provider.context}/{namespace}?")
     removed = []
     with Kube(provider.kubectl, provider.context, deadline) as kube:
+        # What all services share goes with the last of them.
+        owners = names if request.names else [*names, manifests.SHARED]
         objects = [
             (kind, name)
             for (kind, name), item in apply.scoped(kube, namespace).items()
-            if item["metadata"]["labels"].get("app.kubernetes.io/name") in names
+            if item["metadata"]["labels"].get("app.kubernetes.io/name") in owners
             and (purge or manifests.DATA_LABEL not in item["metadata"]["labels"])
         ]
         # Workloads go first, so that no controller brings back what was removed.

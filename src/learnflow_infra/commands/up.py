@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from learnflow_infra import apply, cluster
+from learnflow_infra import apply, certificates, cluster
 from learnflow_infra.causes import CAUSES
 from learnflow_infra.commands import Request, place
 from learnflow_infra.diagnosis import State
@@ -15,7 +14,7 @@ from learnflow_infra.kube import Kube
 from learnflow_infra.prove import Verdict, prove
 from learnflow_infra.report import Report
 from learnflow_infra.room import check_room
-from learnflow_infra.services import Service
+from learnflow_infra.services import Secrets, Service
 from learnflow_infra.supply import supply
 from learnflow_infra.wait import wait
 
@@ -32,6 +31,8 @@ def up(request: Request) -> Report:
     provider.up(deadline, say)
     steps.end("cluster")
     with Kube(provider.kubectl, provider.context, deadline) as kube:
+        if settings.security.encryption:
+            certificates.load_library()  # while kubectl comes up
         references = [service.image(settings) for service in services]
         supply(provider, references, settings.images.source, deadline, say)
         steps.end("images")
@@ -43,7 +44,7 @@ def up(request: Request) -> Report:
         def deploy(service: Service) -> Verdict:
             started = time.monotonic()
             changed = f"statefulset/{service.name}" in applied.changed
-            verdict = _deploy(request, kube, service, applied.connections[service.name], changed)
+            verdict = _deploy(request, kube, service, applied.secrets[service.name], changed)
             verdict.seconds = time.monotonic() - started
             say(f"{service.name}: {'proved' if verdict.ok else 'not proved'}")
             return verdict
@@ -62,7 +63,7 @@ def _deploy(
     request: Request,
     kube: Kube,
     service: Service,
-    connection: Mapping[str, str],
+    secrets: Secrets,
     changed: bool,
 ) -> Verdict:
     """Wait and prove. A proof that fails of something that may pass by itself is done again: just
@@ -86,7 +87,7 @@ def _deploy(
                 raise
             reached.findings = failure.findings
             return reached
-        verdict = prove(kube, settings, service, deadline, connection=connection, reconcile=True)
+        verdict = prove(kube, settings, service, deadline, secrets=secrets, reconcile=True)
         unready = verdict.ready < verdict.total  # whether that heals is for the wait to judge
         heals = unready or all(CAUSES[each.code].heals for each in verdict.findings)
         if verdict.ok or not heals or settling.passed():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from learnflow_infra.deadline import Deadline
 from learnflow_infra.kube import Kube
@@ -14,14 +14,25 @@ from learnflow_infra.tunnel import Route
 Object = dict[str, Any]
 
 
+class Secrets(NamedTuple):
+    """The values of a service's Secrets: what the application binds to, and all that was made."""
+
+    connection: Mapping[str, str]
+    credentials: Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class Access:
-    """What reaching a deployed service takes: its connection Secret's values among it."""
+    """What reaching a deployed service takes."""
 
     kube: Kube
     settings: Settings
-    connection: Mapping[str, str]
+    secrets: Secrets
     deadline: Deadline
+
+    @property
+    def connection(self) -> Mapping[str, str]:
+        return self.secrets.connection
 
 
 class Service(Protocol):
@@ -42,15 +53,20 @@ class Service(Protocol):
         ...
 
     def credentials(self, settings: Settings) -> Object:
-        """A Secret of newly made random values; used only where none exists yet."""
+        """A Secret of newly made random values; each is used only where none exists yet."""
         ...
 
     def fixed(self, settings: Settings) -> Mapping[str, str]:
         """Settings that cannot change while the data is kept; stored with the credentials."""
         ...
 
-    def connections(self, settings: Settings, credentials: Mapping[str, str]) -> list[Object]:
-        """The Secrets that clients bind to: the application's first, then other users'."""
+    def connections(
+        self, settings: Settings, credentials: Mapping[str, str], authority: str
+    ) -> list[Object]:
+        """The Secrets that clients bind to, the application's first, `SERVICE-connection`.
+
+        `authority` is the certificate that servers are checked by, empty without encryption.
+        """
         ...
 
     def pods(self, settings: Settings) -> Sequence[str]: ...

@@ -168,7 +168,9 @@ class Kafka:
         # win an election and lose it.
         return {"brokers": str(settings.kafka.brokers)}
 
-    def connections(self, settings: Settings, credentials: Mapping[str, str]) -> list[Object]:
+    def connections(
+        self, settings: Settings, credentials: Mapping[str, str], authority: str
+    ) -> list[Object]:
         host = f"kafka.{settings.cluster.namespace}.svc"
         bootstrap = f"{host}:{CLIENT_PORT}"
         connection = manifests.secret(

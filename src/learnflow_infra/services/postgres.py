@@ -104,7 +104,9 @@ class Postgres:
     def fixed(self, settings: Settings) -> Mapping[str, str]:
         return {}
 
-    def connections(self, settings: Settings, credentials: Mapping[str, str]) -> list[Object]:
+    def connections(
+        self, settings: Settings, credentials: Mapping[str, str], authority: str
+    ) -> list[Object]:
         postgres = settings.postgres
         host = f"postgres.{settings.cluster.namespace}.svc"
         user, password, database = postgres.user, credentials["password"], postgres.database

@@ -6,22 +6,15 @@ once; valid for as long as a developer's cluster can be expected to live.
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from learnflow_infra import certificates
 from learnflow_infra.cluster.local import layout
 
-if TYPE_CHECKING:
-    from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-
-_YEARS = 10
-_LOCALHOST = "127.0.0.1"
+_DAYS = 3650
 
 # The kubeconfigs: whose it is, the user's name and groups.
 _USERS = {
@@ -51,15 +44,13 @@ def ensure() -> None:
         names=[
             *("kubernetes", "kubernetes.default", "kubernetes.default.svc"),
             *("kubernetes.default.svc.cluster.local", layout.NAME),
+            *(layout.NODE_ADDRESS, layout.API_SERVICE),
         ],
-        addresses=[layout.NODE_ADDRESS, layout.API_SERVICE],
     )
     cluster.issue("apiserver-kubelet-client", "kube-apiserver-kubelet-client")
-    cluster.issue(
-        "kubelet-server", layout.NAME, names=[layout.NAME], addresses=[layout.NODE_ADDRESS]
-    )
-    cluster.issue("loopback", "localhost", names=["localhost"], addresses=[_LOCALHOST])
-    etcd.issue("etcd", "etcd", addresses=[_LOCALHOST])
+    cluster.issue("kubelet-server", layout.NAME, names=[layout.NAME, layout.NODE_ADDRESS])
+    cluster.issue("loopback", "localhost", names=["localhost", certificates.LOCALHOST])
+    etcd.issue("etcd", "etcd", names=[certificates.LOCALHOST])
     etcd.issue("apiserver-etcd-client", "kube-apiserver-etcd-client")
     front.issue("front-proxy-client", "front-proxy-client")
     _service_account_key()
@@ -71,133 +62,30 @@ def ensure() -> None:
 
 class _Authority:
     def __init__(self, file: str, name: str) -> None:
-        from cryptography import x509
-
-        self._key = _new_key()
-        self._name = _subject(name, [])
-        self._identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
-        certificate = (
-            _builder(self._name, self._name, self._key)
-            .add_extension(self._identifier, critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(_usage(sign=True), critical=True)
-        )
-        _write(file, self._sign(certificate), self._key)
+        self._authority = certificates.Authority.new(name, _DAYS)
+        _write(file, self._authority.pair)
 
     def issue(
-        self,
-        file: str,
-        name: str,
-        *,
-        groups: Sequence[str] = (),
-        names: Sequence[str] = (),
-        addresses: Sequence[str] = (),
+        self, file: str, name: str, *, groups: Sequence[str] = (), names: Sequence[str] = ()
     ) -> None:
-        from cryptography import x509
-        from cryptography.x509.oid import ExtendedKeyUsageOID
-
-        key = _new_key()
         # etcd's server is a client of itself, for its gateway.
-        uses = [ExtendedKeyUsageOID.CLIENT_AUTH]
-        builder = _builder(_subject(name, groups), self._name, key)
-        if names or addresses:
-            uses.append(ExtendedKeyUsageOID.SERVER_AUTH)
-            alternatives = [
-                *map(x509.DNSName, names),
-                *(x509.IPAddress(ipaddress.ip_address(each)) for each in addresses),
-            ]
-            builder = builder.add_extension(
-                x509.SubjectAlternativeName(alternatives), critical=False
-            )
-        builder = (
-            builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(sign=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._identifier),
-                critical=False,
-            )
-        )
-        _write(file, self._sign(builder), key)
-
-    def _sign(self, builder: x509.CertificateBuilder) -> x509.Certificate:
-        from cryptography.hazmat.primitives import hashes
-
-        return builder.sign(self._key, hashes.SHA256())
+        pair = self._authority.issue(name, _DAYS, groups=groups, alternatives=names, client=True)
+        _write(file, pair)
 
 
-def _new_key() -> EllipticCurvePrivateKey:
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-def _subject(name: str, groups: Sequence[str]) -> x509.Name:
-    from cryptography import x509
-    from cryptography.x509.oid import NameOID
-
-    organizations = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, each) for each in groups]
-    return x509.Name([*organizations, x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: EllipticCurvePrivateKey
-) -> x509.CertificateBuilder:
-    from cryptography import x509
-
-    now = datetime.datetime.now(datetime.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))  # a clock that was set back
-        .not_valid_after(now + datetime.timedelta(days=365 * _YEARS))
-    )
-
-
-def _usage(*, sign: bool) -> x509.KeyUsage:
-    from cryptography import x509
-
-    return x509.KeyUsage(
-        digital_signature=True,
-        key_encipherment=False,
-        key_cert_sign=sign,
-        crl_sign=sign,
-        content_commitment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _write(file: str, certificate: x509.Certificate, key: EllipticCurvePrivateKey) -> None:
-    from cryptography.hazmat.primitives import serialization
-
-    _save(layout.PKI / f"{file}.crt", certificate.public_bytes(serialization.Encoding.PEM))
-    _save(layout.PKI / f"{file}.key", _pem(key))
-
-
-def _pem(key: EllipticCurvePrivateKey) -> bytes:
-    from cryptography.hazmat.primitives import serialization
-
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+def _write(file: str, pair: certificates.Pair) -> None:
+    _save(layout.PKI / f"{file}.crt", pair.certificate.encode())
+    _save(layout.PKI / f"{file}.key", pair.key.encode())
 
 
 def _service_account_key() -> None:
     from cryptography.hazmat.primitives import serialization
 
-    key = _new_key()
+    key = certificates.new_key()
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    _save(layout.PKI / "service-accounts.key", _pem(key))
+    _save(layout.PKI / "service-accounts.key", certificates.private_pem(key).encode())
     _save(layout.PKI / "service-accounts.pub", public)
 
 
