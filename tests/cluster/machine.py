@@ -51,7 +51,7 @@ class Machine:
         )
         assert self._sandbox.stdout is not None
         assert self._sandbox.stdout.readline() == "begun\n"
-        self._first = _child(_child(self._sandbox.pid))
+        self.first = _child(_child(self._sandbox.pid))
 
     def end(self) -> None:
         """End the machine and everything on it."""
@@ -63,7 +63,7 @@ class Machine:
     ) -> subprocess.Popen[str]:
         namespaces = ("--mount", "--net", "--pid", "--ipc", "--uts")
         return subprocess.Popen(
-            ["nsenter", f"--target={self._first}", *namespaces, "--", *argv],
+            ["nsenter", f"--target={self.first}", *namespaces, "--", *argv],
             env={**self._environment, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -72,11 +72,15 @@ class Machine:
         )
 
     def run(
-        self, *argv: str | Path, exit_code: int = 0, env: Mapping[str, str] | None = None
+        self,
+        *argv: str | Path,
+        exit_code: int = 0,
+        env: Mapping[str, str] | None = None,
+        seconds: float = 180,
     ) -> str:
         """What a command says on stdout, and on stderr if it is to fail."""
         process = self.start(*argv, env=env)
-        stdout, stderr = process.communicate(timeout=180)
+        stdout, stderr = process.communicate(timeout=seconds)
         assert process.returncode == exit_code, f"{argv}: {process.returncode}\n{stdout}\n{stderr}"
         assert "Traceback" not in stderr
         return stdout if exit_code == 0 else stdout + stderr
