@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from attempts import Attempts
 
 # On a busy machine a draw can take seconds; slowness is no finding of a property.
 settings.register_profile(
     "calm", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100
 )
 settings.load_profile("calm")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--attempts", action="store_true", help="write docs/attempts.md of this run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    words = "intruder(words, by): an attempt that must be refused, and by what"
+    config.addinivalue_line("markers", words)
+    if config.getoption("--attempts"):
+        config.pluginmanager.register(Attempts())

@@ -156,6 +156,7 @@ def test_what_is_searched_is_all_there(life: Life) -> None:
         assert started in processes
 
 
+@pytest.mark.intruder("searches what was printed, written, stored or started", by="no secret there")
 def test_no_secret_is_anywhere_else(life: Life) -> None:
     found = [
         f"{name} in {place}"
