@@ -159,14 +159,12 @@ def _write(
     kind, name = manifest["kind"], meta["name"]
     if current is None and not fresh and kube.get(kind, meta.get("namespace"), name) is not None:
         raise _foreign(manifest)
-    digest = _digest(manifest)
     if current is not None:
-        marked = current["metadata"].get("annotations", {}).get(_APPLIED)
-        if marked == digest and satisfied(_contents(manifest), current):
+        mark = current["metadata"].get("annotations", {}).get(_APPLIED)
+        if mark == _digest(manifest) and satisfied(_contents(manifest), current):
             return
-    annotated = manifest | {"metadata": meta | {"annotations": {_APPLIED: digest}}}
     with _refusals(manifest):
-        kube.apply(annotated)
+        kube.apply(marked(manifest))
     result.changed.append(_named(manifest))
 
 
@@ -234,6 +232,12 @@ def satisfied(desired: Any, live: Any) -> bool:
             return all(any(satisfied(one, other) for other in live) for one in desired)
         return desired == live
     return bool(desired == live)
+
+
+def marked(manifest: Object) -> Object:
+    """A manifest as it is written: with the mark by which it is known again as applied."""
+    mark = {_APPLIED: _digest(manifest)}
+    return manifest | {"metadata": manifest["metadata"] | {"annotations": mark}}
 
 
 def _digest(manifest: Object) -> str:

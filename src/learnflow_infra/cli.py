@@ -109,7 +109,8 @@ def _command(arguments: argparse.Namespace, progress: Progress) -> Report | None
         provider=getattr(arguments, "cluster", None),
         context=getattr(arguments, "context", None),
     )
-    request = Request(loaded, arguments.services, deadline, progress.say)
+    services = getattr(arguments, "services", ())
+    request = Request(loaded, services, deadline, progress.say)
     if command == "up":
         from learnflow_infra.commands.up import up
 
@@ -136,6 +137,10 @@ def _command(arguments: argparse.Namespace, progress: Progress) -> Report | None
 
         connect(request, ready)
         return None
+    if command == "role":
+        from learnflow_infra.commands.role import role
+
+        return role(request)
     from learnflow_infra.commands.render import render
 
     return render(request)
@@ -206,6 +211,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--yes", action="store_true", help="do not ask before --purge")
     add("connect", "open the ports on localhost until interrupted")
     add("render", "print the manifests as YAML", reads=False)
+    command = add("role", "print the rights that it needs as YAML", reads=False, services=False)
+    command.add_argument("--settings", metavar="FILE", help="an infra.toml")
 
     command = add("cluster", "the local cluster", reads=False, services=False)
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")

@@ -14,14 +14,14 @@ from learnflow_infra import apply, diagnosis, manifests
 from learnflow_infra.diagnosis import Evidence, State
 from learnflow_infra.excerpt import excerpt
 from learnflow_infra.failures import Failure
-from learnflow_infra.kube import ApiError, Kube, Object, path
+from learnflow_infra.kube import ApiError, Kube, Object
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
 from learnflow_infra.symptoms import Log
 
 T = TypeVar("T")
 
-_SOME = {"limit": "100"}
+_SOME = 100
 _LOG_BYTES = 8192
 # Values of a connection Secret that are no secrets, and would only blur what is said.
 _PUBLIC = {"type", "provider", "host", "port", "username", "database", "dbname"}
@@ -75,18 +75,15 @@ def _nodes(kube: Kube, pods: Sequence[Object]) -> Sequence[Object]:
     """The pods' nodes; some of all where a pod has none yet."""
     names = {each["spec"].get("nodeName", "") for each in pods if not _settled(each)}
     if "" in names:
-        items: list[Object] = kube.request("GET", path("Node", None), query=_SOME)["items"]
-        return items
+        return kube.list("Node", limit=_SOME)
     return [kube.get("Node", None, name) or {} for name in names]
 
 
 def _events(kube: Kube, item: Object) -> Sequence[Object]:
     """Those of one object alone, however many its neighbours have."""
     meta = item["metadata"]
-    query = _SOME | {"fieldSelector": f"involvedObject.uid={meta['uid']}"}
-    where = path("Event", meta["namespace"])
-    items: list[Object] = kube.request("GET", where, query=query)["items"]
-    return items
+    fields = f"involvedObject.uid={meta['uid']}"
+    return kube.list("Event", meta["namespace"], fields=fields, limit=_SOME)
 
 
 def _last_words(kube: Kube, namespace: str, log: Log) -> Sequence[str]:

@@ -18,33 +18,20 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from learnflow_infra import process
 from learnflow_infra.deadline import Deadline
 from learnflow_infra.failures import Failure, finding
+from learnflow_infra.resources import path
 
 FIELD_MANAGER = "learnflow-infra"
 REQUEST_SECONDS = 15.0
 LOG_SECONDS = 3.0  # the kubelet of a dead node does not answer
 
-Object = dict[str, Any]
+_PROTOCOL = "v4.channel.k8s.io"
 
-# kind -> (path of its API group and version, plural); cluster-scoped kinds are named below.
-_RESOURCES = {
-    "Namespace": ("api/v1", "namespaces"),
-    "Node": ("api/v1", "nodes"),
-    "PersistentVolume": ("api/v1", "persistentvolumes"),
-    "Pod": ("api/v1", "pods"),
-    "Event": ("api/v1", "events"),
-    "Secret": ("api/v1", "secrets"),
-    "ConfigMap": ("api/v1", "configmaps"),
-    "Service": ("api/v1", "services"),
-    "PersistentVolumeClaim": ("api/v1", "persistentvolumeclaims"),
-    "StatefulSet": ("apis/apps/v1", "statefulsets"),
-    "StorageClass": ("apis/storage.k8s.io/v1", "storageclasses"),
-}
-_CLUSTER_SCOPED = {"Namespace", "Node", "PersistentVolume", "StorageClass"}
+Object = dict[str, Any]
 
 
 class ApiError(Exception):
@@ -185,16 +172,26 @@ class Kube:
     def get(self, kind: str, namespace: str | None, name: str) -> Object | None:
         """One object, or None if there is none of that name."""
         try:
-            return self.request("GET", path(kind, namespace, name))
+            return self.request("GET", path("get", kind, namespace, name))
         except ApiError as error:
             if error.code == 404:
                 return None
             raise
 
-    def list(self, kind: str, namespace: str | None = None, selector: str = "") -> list[Object]:
-        """All objects of a kind; the items carry no kind of their own, as the API sends them."""
-        query = {"labelSelector": selector} if selector else {}
-        items: list[Object] = self.request("GET", path(kind, namespace), query=query)["items"]
+    def list(
+        self,
+        kind: str,
+        namespace: str | None = None,
+        selector: str = "",
+        *,
+        fields: str = "",
+        limit: int | None = None,
+    ) -> list[Object]:
+        """Objects of a kind, at most `limit`; the items carry no kind, as the API sends them."""
+        query = {"labelSelector": selector, "fieldSelector": fields, "limit": limit}
+        given = {key: str(value) for key, value in query.items() if value}
+        where = path("list", kind, namespace)
+        items: list[Object] = self.request("GET", where, query=given)["items"]
         return items
 
     def log(
@@ -204,8 +201,9 @@ class Kube:
         query = {"container": container, "tailLines": str(lines), "limitBytes": str(most)}
         if previous:
             query["previous"] = "true"
+        where = path("get", "Pod/log", namespace, pod)
         timeout = min(LOG_SECONDS, self.deadline.remaining())
-        with self._open("GET", f"{path('Pod', namespace, pod)}/log", timeout, query) as response:
+        with self._open("GET", where, timeout, query) as response:
             return response.read(most)
 
     def apply(self, manifest: Object) -> Object:
@@ -213,7 +211,7 @@ class Kube:
         meta = manifest["metadata"]
         return self.request(
             "PATCH",
-            path(manifest["kind"], meta.get("namespace"), meta["name"]),
+            path("patch", manifest["kind"], meta.get("namespace"), meta["name"]),
             query={"fieldManager": FIELD_MANAGER, "force": "true"},
             body=manifest,
             content_type="application/apply-patch+yaml",
@@ -225,7 +223,7 @@ class Kube:
         try:
             self.request(
                 "POST",
-                path(manifest["kind"], meta.get("namespace")),
+                path("create", manifest["kind"], meta.get("namespace")),
                 query={"fieldManager": FIELD_MANAGER},
                 body=manifest,
             )
@@ -240,7 +238,7 @@ class Kube:
         meta = manifest["metadata"]
         self.request(
             "PUT",
-            path(manifest["kind"], meta.get("namespace"), meta["name"]),
+            path("update", manifest["kind"], meta.get("namespace"), meta["name"]),
             query={"fieldManager": FIELD_MANAGER},
             body=manifest,
         )
@@ -250,7 +248,7 @@ class Kube:
         try:
             self.request(
                 "DELETE",
-                path(kind, namespace, name),
+                path("delete", kind, namespace, name),
                 body={"propagationPolicy": "Background"},
             )
         except ApiError as error:
@@ -266,7 +264,7 @@ class Kube:
         seconds = max(1, int(deadline.remaining()))
         query = {"watch": "true", "labelSelector": selector, "timeoutSeconds": str(seconds)}
         # The server ends a quiet watch itself; a little longer only catches one that does not.
-        with self._open("GET", path(kind, namespace), seconds + 5.0, query) as response:
+        with self._open("GET", path("watch", kind, namespace), seconds + 5.0, query) as response:
             while line := response.readline():
                 event: Object = json.loads(line)
                 if event["type"] == "ERROR":
@@ -276,22 +274,37 @@ class Kube:
                     )
                 yield event
 
+    def may(self, verb: str, group: str, resource: str, namespace: str | None = None) -> bool:
+        """Whether the API lets this person do so; anyone may ask that of themselves.
+
+        `resource` is RBAC's name, such as `pods` or `pods/exec`.
+        """
+        plural, _, subresource = resource.partition("/")
+        asked = {"verb": verb, "group": group, "resource": plural, "subresource": subresource}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": asked | {"namespace": namespace or ""}},
+        }
+        answer = self.request(
+            "POST", "apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review
+        )
+        return bool(answer["status"]["allowed"])
+
     # ---- streams into pods
 
     def exec(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> Stream:
         """Run a command in a container, its standard input and outputs on the stream."""
         query = [("container", container), ("stdin", "1"), ("stdout", "1"), ("stderr", "1")]
         query += [("command", word) for word in command]
-        return self._stream(f"{path('Pod', namespace, pod)}/exec", query, "v4.channel.k8s.io")
+        return self._stream(path("get", "Pod/exec", namespace, pod), query)
 
     def forward(self, namespace: str, pod: str, port: int) -> Stream:
         """A connection to a port of a pod, whatever address it listens on."""
-        query = [("ports", str(port))]
-        return self._stream(
-            f"{path('Pod', namespace, pod)}/portforward", query, "v4.channel.k8s.io"
-        )
+        where = path("get", "Pod/portforward", namespace, pod)
+        return self._stream(where, [("ports", str(port))])
 
-    def _stream(self, where: str, query: Sequence[tuple[str, str]], protocol: str) -> Stream:
+    def _stream(self, where: str, query: Sequence[tuple[str, str]]) -> Stream:
         import websocket
 
         timeout = min(REQUEST_SECONDS, self.deadline.remaining())
@@ -300,7 +313,7 @@ class Kube:
             connection.connect(  # type: ignore[no-untyped-call]
                 f"ws://localhost/{where}?{urlencode(query)}",
                 socket=self._connect(timeout),
-                subprotocols=[protocol],
+                subprotocols=[_PROTOCOL],
                 suppress_origin=True,
             )
         except websocket.WebSocketBadStatusException as error:
@@ -352,15 +365,3 @@ class Stream:
     def close(self) -> None:
         with contextlib.suppress(Exception):
             self._connection.shutdown()
-
-
-def path(kind: str, namespace: str | None, name: str | None = None) -> str:
-    """The API path of an object, or of all of a kind."""
-    group, plural = _RESOURCES[kind]
-    parts = [group]
-    if namespace is not None and kind not in _CLUSTER_SCOPED:
-        parts += ["namespaces", quote(namespace, safe="")]
-    parts.append(plural)
-    if name is not None:
-        parts.append(quote(name, safe=""))
-    return "/".join(parts)

@@ -15,6 +15,7 @@ import pytest
 
 COMMAND = Path(sys.executable).with_name("learnflow-infra")
 NAMESPACE = "learnflow"
+CONTEXT, ADMINISTRATOR = "learnflow-local", "administrator"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Person:
     def __init__(self, home: Path, cache: Path) -> None:
         self.home = home
         self.folder = home / "project"
+        self.identity = ""
+        self._context = CONTEXT
         self.environment = os.environ | {
             "HOME": str(home),
             "XDG_CACHE_HOME": str(cache),
@@ -51,10 +54,67 @@ class Person:
         self.settings("")
 
     def settings(self, more: str) -> None:
-        """Write the settings: images from packages, so that no test asks a registry, and more."""
+        """Write the settings: images from packages, so that no test asks a registry, and more.
+
+        The namespace that they name is made, with what `role` prints for it bound to the person.
+        """
         file = self.folder / "learnflow-app/phase-2-infrastructure/infra.toml"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f'[images]\nsource = "packages"\n{more}')
+        if self.identity:
+            self.permit()
+
+    def become(self, identity: str) -> None:
+        """Go on with a service account's rights in place of the administrator's, which `kubectl`
+        keeps."""
+        namespace, _, account = identity.partition(":")
+        self.kubectl("create", "serviceaccount", account, "-n", namespace)
+        token = self.kubectl("create", "token", account, "-n", namespace, "--duration=24h")
+        config = self.home / ".kube/config"
+        shown = json.loads(self.kubectl("config", "view", "--raw", "-o", "json"))
+        (user,) = (each["user"] for each in shown["users"] if each["name"] == CONTEXT)
+        shown["users"] = [
+            {"name": CONTEXT, "user": {"token": token}},
+            {"name": ADMINISTRATOR, "user": user},
+        ]
+        context = {"cluster": CONTEXT, "user": ADMINISTRATOR}
+        shown["contexts"].append({"name": ADMINISTRATOR, "context": context})
+        config.write_text(json.dumps(shown))
+        self._context = ADMINISTRATOR
+        self.identity = identity
+        self.permit()
+
+    def permit(self) -> None:
+        """Give the person's identity what `role` prints for the settings' namespace."""
+        said = self.run("role", "--json")
+        if said.exit_code == 2:  # of settings that are wrong no command makes use
+            return
+        assert said.exit_code == 0, said.stdout
+        manifests = said.json["manifests"]
+        items = {"apiVersion": "v1", "kind": "List", "items": manifests + self._bindings(manifests)}
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(items))
+
+    def _bindings(self, manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        namespace, _, account = self.identity.partition(":")
+        return [
+            {
+                "apiVersion": each["apiVersion"],
+                "kind": f"{each['kind']}Binding",
+                "metadata": {
+                    "name": "the-tests-person",
+                    "labels": each["metadata"]["labels"],
+                    **({"namespace": ns} if (ns := each["metadata"].get("namespace")) else {}),
+                },
+                "roleRef": {
+                    "apiGroup": "rbac.authorization.k8s.io",
+                    "kind": each["kind"],
+                    "name": each["metadata"]["name"],
+                },
+                "subjects": [{"kind": "ServiceAccount", "namespace": namespace, "name": account}],
+            }
+            for each in manifests
+            if each["kind"] in ("Role", "ClusterRole")
+        ]
 
     def run(self, *arguments: str, timeout: float = 180, **environment: str) -> Answer:
         done = subprocess.run(
@@ -68,6 +128,22 @@ class Person:
         )
         assert "Traceback" not in done.stdout + done.stderr
         return Answer(done.returncode, done.stdout, done.stderr)
+
+    def administer(self, *arguments: str) -> Answer:
+        """Run a command with the administrator's rights."""
+        path = f"{self.kubectl_folder()}:{self.environment['PATH']}"
+        return self.run(*arguments, "--context", ADMINISTRATOR, PATH=path)
+
+    def kubectl_folder(self) -> Path:
+        """A folder with the cluster's own kubectl, the only program that a context needs."""
+        from learnflow_infra.cluster.local import LocalCluster
+
+        wrapper = self.home / "kubectl" / "kubectl"
+        if not wrapper.exists():
+            wrapper.parent.mkdir()
+            wrapper.write_text(f'#!/bin/sh\nexec {" ".join(LocalCluster().kubectl)} "$@"\n')
+            wrapper.chmod(0o755)
+        return wrapper.parent
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -84,7 +160,7 @@ class Person:
         from learnflow_infra.cluster.local import LocalCluster
 
         done = subprocess.run(
-            [*LocalCluster().kubectl, "--context=learnflow-local", *arguments],
+            [*LocalCluster().kubectl, f"--context={self._context}", *arguments],
             env=self.environment,
             input=stdin,
             capture_output=True,
@@ -108,6 +184,7 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     someone = Person(tmp_path_factory.mktemp("home"), cache)
     answer = someone.run("cluster", "up", timeout=900)
     assert answer.exit_code == 0, answer.stderr
+    someone.become("default:someone")
     yield someone
     answer = someone.run("cluster", "down")
     assert answer.exit_code == 0, answer.stderr
@@ -131,9 +208,10 @@ def mended(deployed: Person) -> Iterator[Person]:
 
 @pytest.fixture
 def elsewhere(person: Person, request: pytest.FixtureRequest) -> Iterator[str]:
-    """A namespace for one test, with `up`'s settings in it."""
+    """A namespace for one test, with `up`'s settings in it; the administrator removes it."""
     name = f"test-{request.node.name.replace('_', '-')[:40].rstrip('-')}"
     person.settings(f'[cluster]\nnamespace = "{name}"\n')
     yield name
-    person.run("down", "--purge")
+    answer = person.administer("down", "--purge")
+    assert answer.exit_code == 0, answer.stdout
     person.settings("")

@@ -6,7 +6,6 @@ import base64
 import json
 import re
 import signal
-from pathlib import Path
 
 import jsonschema
 
@@ -215,7 +214,7 @@ def test_what_cannot_fit_is_refused_at_once_with_both_figures(person: Person) ->
     assert answer.exit_code == 4
     assert answer.codes == ["room-missing"]
     assert "921600 MiB" in answer.json["findings"][0]["message"]
-    assert "big" not in person.kubectl("get", "namespaces")
+    assert person.kubectl("get", "secrets,statefulsets", "-n", "big", "-o", "name") == ""
 
 
 def test_a_storage_class_that_is_not_there_is_refused(person: Person) -> None:
@@ -243,26 +242,17 @@ def test_an_interrupt_ends_it_with_130(deployed: Person) -> None:
 
 
 def test_a_context_that_is_not_there_is_exit_3(person: Person) -> None:
-    answer = person.run("verify", "--json", "--context", "nowhere", PATH=f"{bin_of(person)}")
+    answer = person.run(
+        "verify", "--json", "--context", "nowhere", PATH=str(person.kubectl_folder())
+    )
     assert answer.exit_code == 3
     assert answer.codes == ["kubectl-failed"]
     assert "nowhere" in answer.json["findings"][0]["message"]
     assert answer.json["services"] == []
 
 
-def bin_of(person: Person) -> Path:
-    """A folder with the cluster's own kubectl, the only program that a context needs."""
-    from learnflow_infra.cluster.local import LocalCluster
-
-    wrapper = person.home / "bin" / "kubectl"
-    if not wrapper.exists():
-        wrapper.write_text(f'#!/bin/sh\nexec {" ".join(LocalCluster().kubectl)} "$@"\n')
-        wrapper.chmod(0o755)
-    return wrapper.parent
-
-
 def test_any_context_can_be_named(deployed: Person) -> None:
-    kubectl = bin_of(deployed)
+    kubectl = deployed.kubectl_folder()
     answer = deployed.run(
         "verify", "--json", "--context", "learnflow-local", PATH=f"{kubectl}:/bin"
     )

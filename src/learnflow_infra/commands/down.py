@@ -82,6 +82,9 @@ def _remove_namespace(request: Request, kube: Kube, namespace: str, notes: list[
     if found["metadata"].get("labels", {}).get(manifests.SCOPE_LABEL) is None:
         notes.append(f"namespace {namespace} was not made by this scope and stays")
         return []
+    if not kube.may("delete", "", "namespaces", namespace):
+        notes.append(f"namespace {namespace} stays: only who may delete it can remove it")
+        return []
     if (foreign := next(_foreign(kube, namespace), None)) is not None:
         notes.append(f"namespace {namespace} stays: it also holds {foreign}")
         return []

@@ -1,7 +1,11 @@
-"""The cluster's context in the person's kubeconfig, put there and taken out with kubectl itself."""
+"""The cluster's context in the person's kubeconfig, put there and taken out with kubectl itself.
+
+One that is there is left as it is: a person may have given it another user, with fewer rights.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from pathlib import Path
@@ -17,7 +21,7 @@ _NOTE = layout.STATE / "kubeconfig"  # which file has the context, and its state
 
 
 def add(kubectl: tuple[str, ...], deadline: Deadline) -> None:
-    """Add the context; make it the current one only if there is none.
+    """Add the context if it is not there; make it the current one only if there is none.
 
     Raises Failure(local-cluster-context-taken, kubeconfig-unusable).
     """
@@ -33,6 +37,9 @@ def add(kubectl: tuple[str, ...], deadline: Deadline) -> None:
                     f"{path} has a cluster named {_NAME} that is another one",
                 )
             )
+    if _is_there(config):
+        _NOTE.write_text(_state(path))
+        return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     embed = "--embed-certs=true"
     _config(
@@ -68,6 +75,21 @@ def remove(kubectl: tuple[str, ...], deadline: Deadline) -> None:
             _config(kubectl, path, deadline, f"delete-{kind}", _NAME)
 
 
+def _is_there(config: dict[str, Any]) -> bool:
+    """Whether the context is there, with this very cluster's authority and with a user."""
+    authority = base64.b64encode((layout.PKI / "ca.crt").read_bytes()).decode()
+    users = {each["name"] for each in config.get("users") or []}
+    return any(
+        each["name"] == _NAME and each["cluster"].get("certificate-authority-data") == authority
+        for each in config.get("clusters") or []
+    ) and any(
+        each["name"] == _NAME
+        and each["context"].get("cluster") == _NAME
+        and each["context"].get("user") in users
+        for each in config.get("contexts") or []
+    )
+
+
 def _persons() -> Path:
     named = [each for each in os.environ.get("KUBECONFIG", "").split(os.pathsep) if each]
     return Path(named[0]) if named else Path.home() / ".kube" / "config"
@@ -86,7 +108,7 @@ def _state(path: Path) -> str:
 def _read(kubectl: tuple[str, ...], path: Path, deadline: Deadline) -> dict[str, Any]:
     if not path.exists():
         return {}
-    shown = _config(kubectl, path, deadline, "view", "--output=json")
+    shown = _config(kubectl, path, deadline, "view", "--raw", "--output=json")
     config: dict[str, Any] = json.loads(shown)
     return config
 
