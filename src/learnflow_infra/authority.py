@@ -25,6 +25,12 @@ def server_secret(service: str) -> str:
     return f"{service}-tls"
 
 
+def volume(service: str) -> Object:
+    """The Secret as a volume `tls`, which the server's group may read."""
+    source = {"secretName": server_secret(service), "defaultMode": 0o440}
+    return {"name": "tls", "secret": source}
+
+
 def new(settings: Settings) -> Object:
     """The Secret of a new authority."""
     name = f"learnflow-infra in namespace {settings.cluster.namespace}"

@@ -577,6 +577,42 @@ CAUSES = _table(
             "Look at the node's load with `kubectl top node`, then repeat.",
         ),
         Cause(
+            "certificate-authority",
+            Exit.UNHEALTHY,
+            "The server's certificate is not signed by the deployment's authority.",
+            "Run `learnflow-infra up`, which signs a new one.",
+        ),
+        Cause(
+            "certificate-expired",
+            Exit.UNHEALTHY,
+            "The server's certificate has ended, or a clock is wrong.",
+            "Run `learnflow-infra up`, which signs a new one; the server keeps running.",
+        ),
+        Cause(
+            "certificate-ending",
+            Exit.UNHEALTHY,
+            "The server's certificate ends within 30 days.",
+            "Run `learnflow-infra up`, which signs a new one; the server keeps running.",
+        ),
+        Cause(
+            "certificate-name",
+            Exit.UNHEALTHY,
+            "The server's certificate is not for the name that clients use.",
+            "Run `learnflow-infra up`, which signs one for all names of the Services.",
+        ),
+        Cause(
+            "tls-missing",
+            Exit.UNHEALTHY,
+            "The server does not offer TLS, which the connection Secret asks for.",
+            "Run `learnflow-infra up`, which sets the listeners and the Secret again.",
+        ),
+        Cause(
+            "tls-refused",
+            Exit.UNHEALTHY,
+            "Client and server could not agree on a TLS session.",
+            "Run `learnflow-infra up`; if it stays, read the service's log with `kubectl logs`.",
+        ),
+        Cause(
             "credentials-missing",
             Exit.UNHEALTHY,
             "The Secret that a service starts with is not there.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from learnflow_infra.causes import CAUSES, Exit
@@ -39,3 +40,10 @@ def finding(
 ) -> Finding:
     """A finding of a cause in the table, with the table's remedy unless a better one is known."""
     return Finding(code, message, remedy or CAUSES[code].remedy, service)
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those behind it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

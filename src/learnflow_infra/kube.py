@@ -243,6 +243,16 @@ class Kube:
             body=manifest,
         )
 
+    def annotate(self, kind: str, namespace: str, name: str, marks: Mapping[str, str]) -> None:
+        """Set annotations of an object that is there."""
+        self.request(
+            "PATCH",
+            path(kind, namespace, name),
+            query={"fieldManager": FIELD_MANAGER},
+            body={"metadata": {"annotations": marks}},
+            content_type="application/merge-patch+json",
+        )
+
     def delete(self, kind: str, namespace: str | None, name: str) -> bool:
         """Delete in the background. False if it was not there."""
         try:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 
 from learnflow_infra import authority
 from learnflow_infra.apply import decoded
 from learnflow_infra.certificates import Authority, Pair
-from learnflow_infra.services import registry
+from learnflow_infra.failures import Failure
+from learnflow_infra.services import registry, tls
 from learnflow_infra.settings import Settings
 
 SETTINGS = Settings()
@@ -45,11 +50,6 @@ def test_one_with_less_than_a_third_of_its_year_left_is_renewed(
 
 def issued_of_a_year(signer: Authority, left: int) -> Pair:
     """A certificate of a year of which so many days are left."""
-    import datetime
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-
     pair = signer.issue("postgres", 365, alternatives=NAMES, client=False)
     made = x509.load_pem_x509_certificate(pair.certificate.encode())
     now = datetime.datetime.now(datetime.UTC)
@@ -105,7 +105,7 @@ def test_an_authority_that_would_end_before_what_it_signs_is_not_used() -> None:
     assert base64.b64decode(made["data"]["tls.key"]).startswith(b"-----BEGIN PRIVATE KEY-----")
 
 
-def test_a_strict_client_takes_every_name_and_no_other(signer: Authority, tmp_path: Any) -> None:
+def test_a_strict_client_takes_every_name_and_no_other(signer: Authority, tmp_path: Path) -> None:
     service = registry()["kafka"]
     names = authority.names(service.objects(SETTINGS), service.pods(SETTINGS))
     assert {
@@ -114,29 +114,102 @@ def test_a_strict_client_takes_every_name_and_no_other(signer: Authority, tmp_pa
         *("kafka-0.kafka-brokers", "kafka-brokers.learnflow.svc", "localhost", "127.0.0.1"),
     } <= set(names)
     pair = signer.issue("kafka", 365, alternatives=names, client=False)
-    file = tmp_path / "server.pem"
-    file.write_text(pair.certificate + pair.key)
     for name in names:
-        assert handshake(file, signer, name)
+        assert handshake(pair, signer.pair.certificate, name, tmp_path)["notAfter"]
     for name in ("kafka.other.svc", "kafka-1.kafka-brokers.learnflow.svc", "127.0.0.2"):
-        with pytest.raises(ssl.SSLCertVerificationError):
-            handshake(file, signer, name)
-    with pytest.raises(ssl.SSLCertVerificationError):
-        handshake(file, Authority.new("one", 365), "kafka")
+        assert refusal(pair, signer.pair.certificate, name, tmp_path) == "certificate-name"
 
 
-def handshake(file: Any, trusted: Authority, name: str) -> bool:
-    """A TLS handshake in memory."""
+def test_what_a_strict_client_refuses(signer: Authority, tmp_path: Path) -> None:
+    trusted = signer.pair.certificate
+    foreign = Authority.new("one", 3650)
+    pair = foreign.issue("postgres", 365, alternatives=NAMES, client=False)
+    assert refusal(pair, trusted, "postgres", tmp_path) == "certificate-authority"
+    for left in (-1, 366):
+        other = issued_of_a_year(signer, left)
+        assert refusal(other, trusted, "postgres", tmp_path) == "certificate-expired"
+    # One that is for clients alone.
+    pair = signer.issue("postgres", 365, client=True)
+    assert refusal(pair, trusted, "postgres", tmp_path) == "certificate-authority"
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
+def test_a_server_that_answers_in_the_clear_or_speaks_an_old_protocol(
+    signer: Authority, tmp_path: Path
+) -> None:
+    calling = tls.strict(signer.pair.certificate, "kafka")
+    answer = ssl.MemoryBIO()
+    answer.write(b"\x00\x00\x00\x01 no TLS at all")
+    client = calling.wrap_bio(answer, ssl.MemoryBIO(), server_hostname="kafka")
+    with pytest.raises(ssl.SSLError) as raised:
+        client.do_handshake()
+    found = tls.refused(raised.value, "here", "kafka")
+    assert found is not None and found.code == "tls-missing"
+    pair = signer.issue("kafka", 365, alternatives=["kafka"], client=False)
+    with pytest.raises(ssl.SSLError) as raised:
+        handshake(pair, signer.pair.certificate, "kafka", tmp_path, ssl.TLSVersion.TLSv1_1)
+    found = tls.refused(raised.value, "here", "kafka")
+    assert found is not None and found.code == "tls-refused"
+
+
+def test_another_error_is_none_of_tls() -> None:
+    assert tls.refused(ConnectionResetError(), "here", "kafka") is None
+
+
+def test_an_authority_that_is_none_is_named() -> None:
+    for damaged in ("", "no PEM", "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n"):
+        with pytest.raises(Failure) as raised:
+            tls.strict(damaged, "kafka")
+        assert raised.value.findings[0].code == "certificate-authority"
+        assert "kafka-connection" in raised.value.findings[0].message
+
+
+def test_a_certificate_that_ends_within_a_month_is_named(signer: Authority, tmp_path: Path) -> None:
+    for left, ending in ((29, True), (31, False)):
+        pair = issued_of_a_year(signer, left)
+        certificate = handshake(pair, signer.pair.certificate, "postgres", tmp_path)
+        if ending:
+            with pytest.raises(Failure, match=f"certificate-ending.*{certificate['notAfter']}"):
+                tls.require_lasting(certificate, "here", "postgres")
+        else:
+            tls.require_lasting(certificate, "here", "postgres")
+
+
+def refusal(pair: Pair, trusted: str, name: str, folder: Path) -> str:
+    with pytest.raises(ssl.SSLError) as raised:
+        handshake(pair, trusted, name, folder)
+    found = tls.refused(raised.value, "here", "postgres")
+    assert found is not None
+    assert found.message.startswith("here: ")
+    return found.code
+
+
+def handshake(
+    pair: Pair,
+    trusted: str,
+    name: str,
+    folder: Path,
+    most: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED,
+) -> dict[str, Any]:
+    """A handshake in memory; the certificate that the client was shown."""
+    file = folder / "server.pem"
+    file.write_text(pair.certificate + pair.key)
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(file)
-    calling = ssl.create_default_context(cadata=trusted.pair.certificate)
-    calling.verify_flags |= ssl.VERIFY_X509_STRICT
+    serving.maximum_version = most
     server = serving.wrap_bio(to_server, to_client, server_side=True)
-    client = calling.wrap_bio(to_client, to_server, server_hostname=name)
-    for side in (client, server, client, server):
+    client = tls.strict(trusted, "postgres").wrap_bio(to_client, to_server, server_hostname=name)
+    refusals = []
+    for side in (client, server, client, server, client):
         try:
             side.do_handshake()
         except ssl.SSLWantReadError:
             continue
-    return bool(client.getpeercert())
+        except ssl.SSLError as error:
+            refusals.append(error)
+    if refusals:
+        raise refusals[0]
+    shown: dict[str, Any] | None = client.getpeercert()
+    assert shown
+    return shown

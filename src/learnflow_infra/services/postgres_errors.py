@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from learnflow_infra.failures import Finding, finding
+from learnflow_infra.failures import Finding, chain, finding
 
 _CODES = {
     "28P01": "postgres-password",
@@ -38,20 +38,14 @@ def explained(state: str, said: str, where: str, fallback: str = "round-trip-fai
 def of_client(error: Exception, where: str) -> Finding:
     """The finding of an error of pg8000, which hides the server's own behind that of its attempt
     to say goodbye."""
-    chain = list(_chain(error))
-    for each in chain:
+    errors = list(chain(error))
+    for each in errors:
         fields = each.args[0] if each.args else None
         if isinstance(fields, Mapping):
             return explained(str(fields.get("C", "")), str(fields.get("M", "")), where)
-    if any(isinstance(each, TimeoutError) for each in chain):
+    if any(isinstance(each, TimeoutError) for each in errors):
         return finding("service-slow", f"{where}: no answer in time", service="postgres")
     return finding("connection-lost", f"{where}: {str(error)[:200]}", service="postgres")
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def of_psql(stderr: str) -> Finding:
