@@ -93,7 +93,7 @@ def scoped(kube: Kube, namespace: str) -> dict[Key, Object]:
 def decoded(secret: Object) -> dict[str, str]:
     """The values of a Secret."""
     data: Mapping[str, str] = secret.get("data") or {}
-    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+    return {key: base64.b64decode(value).decode(errors="replace") for key, value in data.items()}
 
 
 def _authority(

@@ -216,6 +216,12 @@ CAUSES = _table(
             shared=True,
         ),
         Cause(
+            "namespace-missing",
+            Exit.USAGE,
+            "There is no namespace of that name.",
+            "Name another one; `kubectl get namespaces` lists them.",
+        ),
+        Cause(
             "namespace-terminating",
             Exit.UNHEALTHY,
             "The namespace is being deleted.",
@@ -504,6 +510,18 @@ CAUSES = _table(
             heals=True,
         ),
         Cause(
+            "job-failed",
+            Exit.UNHEALTHY,
+            "A Job gave up.",
+            "Read its pods' logs with `kubectl logs job/` and its name.",
+        ),
+        Cause(
+            "service-without-endpoints",
+            Exit.UNHEALTHY,
+            "A Service's selector fits no pod.",
+            "Compare `kubectl get service -o wide` with the pods' labels.",
+        ),
+        Cause(
             "connection-missing",
             Exit.UNHEALTHY,
             "The connection Secret is not there.",
@@ -731,6 +749,12 @@ CAUSES = _table(
             Exit.UNHEALTHY,
             "A broker cannot use its log folder: it is full, damaged or offline.",
             "Look at the volume, and read the broker's log with `kubectl logs`.",
+        ),
+        Cause(
+            "report-unwritable",
+            Exit.USAGE,
+            "The file that --report names could not be written.",
+            "Name another one, in a folder that is yours.",
         ),
         # The last: where anything else is known, that is the cause.
         Cause(

@@ -11,9 +11,13 @@ import time
 
 TYPE_CHECKING = False  # importing typing for it would cost a tenth of the help's time
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
     from typing import Any, NoReturn
 
+    from learnflow_infra.failures import Finding
     from learnflow_infra.report import Progress, Report
+    from learnflow_infra.settings import Settings
 
 _SERVICES = ("kafka", "postgres")
 _EPILOG = """\
@@ -55,7 +59,7 @@ def run(argv: list[str]) -> int:
 
     progress = Progress()
     try:
-        report = _carry_out(arguments, progress)
+        report = _carry_out(arguments, argv, progress)
     except KeyboardInterrupt:
         if arguments.command == "connect":  # it has said all, and ends no other way
             from learnflow_infra.causes import Exit
@@ -70,19 +74,30 @@ def run(argv: list[str]) -> int:
     return _end(report, as_json=arguments.json)
 
 
-def _carry_out(arguments: argparse.Namespace, progress: Progress) -> Report | None:
-    from learnflow_infra.failures import Failure
+def _carry_out(arguments: argparse.Namespace, argv: list[str], progress: Progress) -> Report | None:
     from learnflow_infra.report import Report
 
+    report: Report | None
     try:
-        return _command(arguments, progress)
-    except Failure as failure:
-        return Report(arguments.command, findings=failure.findings)
+        report = _command(arguments, progress)
     except Exception as error:
-        # A defect of ours: said in a sentence, not in a traceback.
-        return _failed(
-            "internal-error", f"{type(error).__name__}: {error}"[:300], arguments.command
-        )
+        report = Report(arguments.command, findings=_findings(error))
+    if report and (getattr(arguments, "verbose", False) or getattr(arguments, "report", None)):
+        progress.say("gathering what else there is to know")
+        try:
+            _add_rest(arguments, argv, report)
+        except Exception as error:
+            report.findings = [*report.findings, *_findings(error)]
+    return report
+
+
+def _findings(error: Exception) -> Sequence[Finding]:
+    from learnflow_infra.failures import Failure, finding
+
+    if isinstance(error, Failure):
+        return error.findings
+    # A defect of ours: said in a sentence, not in a traceback.
+    return [finding("internal-error", f"{type(error).__name__}: {error}"[:300])]
 
 
 def _command(arguments: argparse.Namespace, progress: Progress) -> Report | None:
@@ -101,16 +116,10 @@ def _command(arguments: argparse.Namespace, progress: Progress) -> Report | None
 
         return install(arguments.folder)
 
-    from learnflow_infra import settings
     from learnflow_infra.commands import Request
 
-    loaded = settings.override(
-        settings.load(arguments.settings),
-        provider=getattr(arguments, "cluster", None),
-        context=getattr(arguments, "context", None),
-    )
     services = getattr(arguments, "services", ())
-    request = Request(loaded, services, deadline, progress.say)
+    request = Request(_settings(arguments), services, deadline, progress.say)
     if command == "up":
         from learnflow_infra.commands.up import up
 
@@ -123,6 +132,14 @@ def _command(arguments: argparse.Namespace, progress: Progress) -> Report | None
         from learnflow_infra.commands.status import status
 
         return status(request)
+    if command == "doctor":
+        from learnflow_infra.commands.doctor import doctor
+
+        return doctor(request)
+    if command == "diagnose":
+        from learnflow_infra.commands.diagnose import diagnose
+
+        return diagnose(request, named=arguments.namespace is not None)
     if command == "down":
         from learnflow_infra.commands.down import down
 
@@ -144,6 +161,28 @@ def _command(arguments: argparse.Namespace, progress: Progress) -> Report | None
     from learnflow_infra.commands.render import render
 
     return render(request)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    from learnflow_infra import settings
+
+    return settings.override(
+        settings.load(arguments.settings),
+        provider=getattr(arguments, "cluster", None),
+        context=getattr(arguments, "context", None),
+        namespace=getattr(arguments, "namespace", None),
+    )
+
+
+def _add_rest(arguments: argparse.Namespace, argv: list[str], report: Report) -> None:
+    """What --verbose and --report ask for."""
+    from learnflow_infra import dump
+
+    text = dump.dump(argv, _settings(arguments), report.unmerged_findings)
+    if arguments.verbose:
+        report.rest = dump.bounded(text, dump.MOST_SHOWN_BYTES)
+    if arguments.report:
+        dump.save(text, arguments.report)
 
 
 def _failed(code: str, message: str, command: str = "") -> Report:
@@ -196,16 +235,33 @@ def _parser() -> argparse.ArgumentParser:
                 type=_service,
                 help="kafka or postgres; both where none is named",
             )
+        if services or reads:
             command.add_argument("--settings", metavar="FILE", help="an infra.toml")
         if reads:
             which = command.add_mutually_exclusive_group()
             which.add_argument("--cluster", choices=("minikube", "local"), help="which cluster")
             which.add_argument("--context", metavar="NAME", help="a context of your kubeconfig")
+            command.add_argument(
+                "--verbose",
+                action="store_true",
+                help="more on standard error: objects, events, logs",
+            )
+            command.add_argument(
+                "--report",
+                type=_file,
+                metavar="FILE",
+                help="all of that into a file of yours alone",
+            )
         return command
 
     add("up", "deploy and prove; run again, it changes nothing")
     add("verify", "prove what is deployed: pods, volumes, round trips of data")
     add("status", "a table of what is there")
+    add("doctor", "look at the machine and the cluster before deploying", services=False)
+    command = add(
+        "diagnose", "say what is wrong in a namespace; nothing is written", services=False
+    )
+    command.add_argument("--namespace", metavar="NAME", help="another than the settings'")
     command = add("down", "remove what `up` made and keep the data")
     command.add_argument("--purge", action="store_true", help="remove the data too")
     command.add_argument("--yes", action="store_true", help="do not ask before --purge")
@@ -229,6 +285,16 @@ def _parser() -> argparse.ArgumentParser:
     action.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
     action.add_argument("folder", nargs="?", default=".", metavar="DIR")
     return parser
+
+
+def _file(text: str) -> Path:
+    from pathlib import Path
+
+    from learnflow_infra.dump import unwritable
+
+    if (reason := unwritable(Path(text))) is not None:
+        raise argparse.ArgumentTypeError(f"{text!r} {reason}")
+    return Path(text)
 
 
 def _service(text: str) -> str:

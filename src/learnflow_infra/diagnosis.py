@@ -30,7 +30,7 @@ from learnflow_infra.symptoms import (
     text,
 )
 
-__all__ = ["Evidence", "State", "is_ready", "state"]
+__all__ = ["Evidence", "State", "is_ready", "merged", "state", "told"]
 
 _MOST_FINDINGS = 3
 # The table of causes lists those of pods in the order in which they block each other.
@@ -81,7 +81,7 @@ def state(
     """Judge a StatefulSet and its pods, of which the settings expect so many."""
     if workload is None:
         symptom = Symptom("not-deployed", f"{service} is not there", 3)
-        return State(0, expected, False, _findings(service, [symptom], ()), (symptom,))
+        return State(0, expected, False, told(service, [symptom], ()), (symptom,))
     uid = text(at(workload, "metadata", "uid"))
     revision = at(workload, "status", "updateRevision")
     generation = number(at(workload, "metadata", "generation"))
@@ -112,8 +112,8 @@ def state(
             elif held_up(pod) and all(each.patience > 0 for each in symptoms):
                 unexplained = True
             found += symptoms
-    symptoms = _merged(found)
-    findings = _findings(service, symptoms, known.log)
+    symptoms = merged(found)
+    findings = told(service, symptoms, known.log)
     return State(ready, expected, False, findings, tuple(symptoms), unexplained)
 
 
@@ -124,7 +124,7 @@ def _owned_by(pod: Object, uid: str) -> bool:
     )
 
 
-def _merged(symptoms: Sequence[Symptom]) -> list[Symptom]:
+def merged(symptoms: Sequence[Symptom], most: int = _MOST_FINDINGS) -> list[Symptom]:
     """One symptom a cause, the most blocking first. What only says that a claim is not bound
     yet is left out where something says why."""
     by_cause: dict[tuple[str, str], Symptom] = {}
@@ -132,25 +132,30 @@ def _merged(symptoms: Sequence[Symptom]) -> list[Symptom]:
         detail = each.detail
         for name in each.objects:
             detail = detail.replace(name, "")
-        key = (each.code, re.sub(r"\d+", "", detail))
+        # A pod that could not be created is named with a random end.
+        key = (each.code, re.sub(r'\d+|(?<=pods )"[^"]*"', "", detail))
         if (same := by_cause.get(key)) is None:
             by_cause[key] = each
         else:
             names = tuple(dict.fromkeys((*same.objects, *each.objects)))
             by_cause[key] = replace(same, objects=names, patience=min(same.patience, each.patience))
     # What cannot heal by itself first; a claim is often unbound because its pod has no node.
-    merged = sorted(
+    ordered = sorted(
         by_cause.values(), key=lambda each: (each.patience == FOREVER, _RANK[each.code])
     )
-    telling = [each for each in merged if each.code != "volume-unbound"]
-    return (telling or merged[:1])[:_MOST_FINDINGS]
+    telling = [each for each in ordered if each.code != "volume-unbound"]
+    return (telling or ordered[:1])[:most]
 
 
-def _findings(service: str, symptoms: Sequence[Symptom], log: Sequence[str]) -> tuple[Finding, ...]:
+def told(
+    service: str | None, symptoms: Sequence[Symptom], log: Sequence[str]
+) -> tuple[Finding, ...]:
+    """The findings that merged symptoms are, the first that has a log with lines of it."""
     found = []
-    for place, each in enumerate(symptoms):
+    talking = next((each for each in symptoms if each.log), None)
+    for each in symptoms:
         code, message = each.code, f"{_named(each.objects)}{each.detail}"
-        if place == 0 and each.log and log:
+        if each is talking and log:
             message += f"; its log: {' '.join(log)}"
             if "no space left on device" in message.lower():
                 code = "volume-full"

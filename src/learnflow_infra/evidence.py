@@ -5,7 +5,9 @@ Whatever cannot be read is left out: a diagnosis says less then, and never fails
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import quote
@@ -27,6 +29,8 @@ _LOG_BYTES = 8192
 _PUBLIC = {"type", "provider", "host", "port", "username", "database", "dbname"}
 _PUBLIC |= {"bootstrap.servers", "bootstrap-servers", "security.protocol", "sasl.mechanism"}
 _SHORTEST_SECRET = 6
+_TELLING = re.compile("pass|secret|token|key|credential|auth", re.IGNORECASE).search
+_AT_ONCE = 8
 
 
 def explain(
@@ -44,19 +48,32 @@ def explain(
         return state
     selector = manifests.selector_text(service.name)
     claims = _readable(lambda: kube.list("PersistentVolumeClaim", namespace, selector))
-    unsettled = [workload, *(each for each in (*pods, *claims) if not _settled(each))]
-    evidence = Evidence(
-        claims=claims,
-        events=_readable(lambda: [each for item in unsettled for each in _events(kube, item)]),
-        nodes=_readable(lambda: _nodes(kube, pods)),
-    )
+    evidence = gather(kube, [workload, *(each for each in pods if not _settled(each))], claims)
     state = diagnosis.state(service.name, workload, pods, expected, evidence)
     if state.log is None:
         return state
-    log = state.log
-    lines = _readable(lambda: _last_words(kube, namespace, log))
+    lines = last_words(kube, namespace, state.log, lambda: secrets(kube, namespace))
     evidence = replace(evidence, log=lines)
     return diagnosis.state(service.name, workload, pods, expected, evidence)
+
+
+def gather(kube: Kube, unsettled: Sequence[Object], claims: Sequence[Object]) -> Evidence:
+    """What events and nodes say of pods that are not ready, of what makes them, and of claims."""
+    items = [*unsettled, *(each for each in claims if not _settled(each))]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        events = pool.map(lambda item: _readable(lambda: _events(kube, item)), items)
+        return Evidence(
+            claims=claims,
+            events=[each for found in events for each in found],
+            nodes=_readable(lambda: _nodes(kube, unsettled)),
+        )
+
+
+def last_words(
+    kube: Kube, namespace: str, log: Log, hidden: Callable[[], set[str]]
+) -> Sequence[str]:
+    """The lines of a log that say why. None where it cannot be read, or what is to be hidden."""
+    return _readable(lambda: _last_words(kube, namespace, log, hidden()))
 
 
 def _readable(read: Callable[[], Sequence[T]]) -> Sequence[T]:
@@ -71,9 +88,10 @@ def _settled(item: Object) -> bool:
     return diagnosis.is_ready(item) or item.get("status", {}).get("phase") == "Bound"
 
 
-def _nodes(kube: Kube, pods: Sequence[Object]) -> Sequence[Object]:
+def _nodes(kube: Kube, unsettled: Sequence[Object]) -> Sequence[Object]:
     """The pods' nodes; some of all where a pod has none yet."""
-    names = {each["spec"].get("nodeName", "") for each in pods if not _settled(each)}
+    pods = [each["spec"] for each in unsettled if "containers" in each["spec"]]
+    names = {each.get("nodeName", "") for each in pods}
     if "" in names:
         return kube.list("Node", limit=_SOME)
     return [kube.get("Node", None, name) or {} for name in names]
@@ -86,8 +104,7 @@ def _events(kube: Kube, item: Object) -> Sequence[Object]:
     return kube.list("Event", meta["namespace"], fields=fields, limit=_SOME)
 
 
-def _last_words(kube: Kube, namespace: str, log: Log) -> Sequence[str]:
-    secrets = _secrets(kube, namespace)
+def _last_words(kube: Kube, namespace: str, log: Log, hidden: set[str]) -> Sequence[str]:
     data = b""
     for lines in (50, 10):  # few long lines, where many do not fit to the end
         data = kube.log(
@@ -100,16 +117,47 @@ def _last_words(kube: Kube, namespace: str, log: Log) -> Sequence[str]:
         )
         if len(data) < _LOG_BYTES:
             break
-    return excerpt(data, secrets, cut=len(data) >= _LOG_BYTES)
+    return excerpt(data, hidden, cut=len(data) >= _LOG_BYTES)
 
 
-def _secrets(kube: Kube, namespace: str) -> set[str]:
+def secrets(kube: Kube, namespace: str) -> set[str]:
     """What must not be shown. Raises where it cannot be read: then no log is shown."""
-    values = {
-        value
+    return _hidden(
+        text
         for secret in kube.list("Secret", namespace, manifests.SCOPE_SELECTOR)
         for key, text in apply.decoded(secret).items()
         if key not in _PUBLIC
-        for value in (*text.splitlines(), quote(text, safe=""))
-    }
+    )
+
+
+def secrets_of(kube: Kube, namespace: str, pods: Iterable[Object]) -> set[str]:
+    """The same of any pods: what they are given of Secrets, and as variables with telling names."""
+    names, telling = set[str](), []
+    for pod in pods:
+        names |= _secret_names(pod)
+        for container in (*pod["spec"]["containers"], *pod["spec"].get("initContainers", ())):
+            variables = container.get("env", ())
+            telling += [each.get("value", "") for each in variables if _TELLING(each["name"])]
+    found = [kube.get("Secret", namespace, name) for name in sorted(names)]
+    given = [text for each in found if each for text in apply.decoded(each).values()]
+    return _hidden((*given, *telling))
+
+
+def _secret_names(pod: Object) -> set[str]:
+    """Those that a pod's variables and volumes are filled from, wherever the reference stands."""
+    found, left = set[str](), [pod["spec"]]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            for key in ("secretKeyRef", "secretRef", "secret"):
+                reference = each.get(key) or {}
+                found |= {reference[name] for name in ("name", "secretName") if name in reference}
+            left += each.values()
+        elif isinstance(each, list):
+            left += each
+    return found
+
+
+def _hidden(texts: Iterable[str]) -> set[str]:
+    values = {value for text in texts for value in (*text.splitlines(), quote(text, safe=""))}
     return {each.strip() for each in values if len(each.strip()) >= _SHORTEST_SECRET}

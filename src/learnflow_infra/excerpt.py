@@ -6,7 +6,7 @@ A log is the word of whatever ran in a container: nothing in it may pass for thi
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 MOST_LINES = 3
 MOST_CHARACTERS = 160
@@ -46,10 +46,15 @@ def _chosen(lines: Sequence[str]) -> Sequence[str]:
 
 
 def _clean(line: str, secrets: Sequence[str]) -> str:
-    plain = "".join(c if c.isprintable() else " " for c in _TERMINAL.sub("", line))
+    return " ".join(plain(line, secrets).split())
+
+
+def plain(line: str, secrets: Iterable[str]) -> str:
+    """The line without control codes, its secrets hidden. A longer one is to come first."""
+    text = "".join(c if c.isprintable() else " " for c in _TERMINAL.sub("", line))
     for secret in secrets:
-        plain = plain.replace(secret, "***")
-    return " ".join(plain.split())
+        text = text.replace(secret, "***")
+    return text
 
 
 def _quoted(line: str) -> str:

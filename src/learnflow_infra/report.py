@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from learnflow_infra.causes import CAUSES, Exit
 from learnflow_infra.failures import Finding
@@ -20,11 +20,27 @@ from learnflow_infra.prove import Verdict
 
 SCHEMA = "learnflow-infra/report/v1"
 _MOST_FINDINGS = 5
+_MOST_ROW = 200
 _MOST_BYTES = 2000
 _MOST_JSON_BYTES = 4000
 # How long a string and how many members of a list or object may be, tried in this order.
 _CUTS = ((1000, 100), (400, 50), (200, 20), (80, 10), (40, 8))
 _RANK = {code: rank for rank, code in enumerate(CAUSES)}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: `ok`, `warn` with a remedy, `FAIL` with a finding, `-` if not used."""
+
+    name: str
+    said: str
+    level: Literal["ok", "warn", "FAIL", "-"] = "ok"
+    remedy: str = ""
+    finding: Finding | None = None
+
+    @classmethod
+    def failed(cls, name: str, cause: Finding) -> Check:
+        return cls(name, f"{cause.code}: {cause.message}", "FAIL", cause.remedy, cause)
 
 
 @dataclass
@@ -33,6 +49,7 @@ class Report:
 
     command: str
     services: Sequence[Verdict] = ()
+    checks: Sequence[Check] = ()
     findings: Sequence[Finding] = ()
     cluster: Mapping[str, str] = field(default_factory=dict)
     changed: Sequence[str] | None = None
@@ -41,16 +58,24 @@ class Report:
     """The text of a command that has more to say than verdicts."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """The same for JSON."""
+    rest: str = ""
+    """What a person asked for beside it."""
     seconds: float = 0.0
 
     @property
     def all_findings(self) -> list[Finding]:
         """One a cause, the most blocking service's first."""
         by_service: dict[str | None, list[Finding]] = {}
-        for each in (*self.findings, *(each for one in self.services for each in one.findings)):
+        for each in self.unmerged_findings:
             by_service.setdefault(each.service, []).append(each)
         ordered = sorted(by_service.values(), key=lambda found: _RANK[found[0].code])
         return _merged(each for found in ordered for each in found)[:_MOST_FINDINGS]
+
+    @property
+    def unmerged_findings(self) -> list[Finding]:
+        checked = [each.finding for each in self.checks if each.finding]
+        judged = [each for one in self.services for each in one.findings]
+        return [*self.findings, *checked, *judged]
 
     @property
     def exit_code(self) -> Exit:
@@ -110,6 +135,16 @@ def to_json(report: Report) -> str:
             for each in report.all_findings
         ],
     }
+    if report.checks:
+        body["checks"] = [
+            {
+                "name": each.name,
+                "level": each.level,
+                "said": clean(each.said),
+                "remedy": clean(each.remedy),
+            }
+            for each in report.checks
+        ]
     if report.cluster:
         body["cluster"] = dict(report.cluster)
     if report.changed is not None:
@@ -150,15 +185,25 @@ def to_text(report: Report, color: bool) -> str:
         row = f"{each.name:<9} {mark} {each.ready}/{each.total} pods  {each.seconds:.1f} s"
         image = f"  {each.image} image" if each.image else ""
         lines.append(f"{row}  {each.endpoint}{image}".rstrip())
+    for check in report.checks:
+        lines += _row(check, color)
     if report.services and not report.all_findings:
         lines.append("proved: pods, volumes, round trips in the cluster and from the host")
-    for cause in report.all_findings:
+    for cause in () if report.checks else report.all_findings:
         where = f"{cause.service}: " if cause.service else ""
         lines.append(f"{_paint(cause.code, '31', color)}  {where}{clean(cause.message)}")
         lines.append(f"  -> {clean(cause.remedy)}")
     if report.changed is not None:
         lines.append(_changes(report.changed))
-    return _bounded("\n".join(lines)) if report.services or report.findings else "\n".join(lines)
+    text = "\n".join(lines)
+    return _bounded(text) if report.services or report.checks or report.findings else text
+
+
+def _row(check: Check, color: bool) -> list[str]:
+    paint = {"ok": "32", "warn": "33", "FAIL": "31", "-": "2"}[check.level]
+    level = _paint(f"{check.level:<4}", paint, color)
+    row = f"{check.name:<14} {level} {clean(check.said)[:_MOST_ROW]}"
+    return [row, f"  -> {clean(check.remedy)}"] if check.remedy else [row]
 
 
 def _changes(changed: Sequence[str]) -> str:
@@ -185,10 +230,11 @@ def wants_color(stream: TextIO) -> bool:
 
 
 def emit(report: Report, *, as_json: bool) -> None:
-    """Print a report to standard output."""
+    """Print a report to standard output, and the rest to standard error."""
     text = to_json(report) if as_json else to_text(report, wants_color(sys.stdout))
     if text:
         print(text, flush=True)
+    print(report.rest, file=sys.stderr, end="", flush=True)
 
 
 class Progress:

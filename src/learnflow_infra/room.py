@@ -181,13 +181,14 @@ def _no_class(service: str, named: str | None, classes: Sequence[Object]) -> lis
             return []
         message = f"there is no StorageClass {named}; there are: {', '.join(names) or 'none'}"
     else:
-        if any(
-            each["metadata"].get("annotations", {}).get(_DEFAULT_CLASS) == "true"
-            for each in classes
-        ):
+        if any(is_default(each) for each in classes):
             return []
         message = f"no StorageClass is the default; there are: {', '.join(names) or 'none'}"
     return [finding("storage-class-missing", message[:300], service=service)]
+
+
+def is_default(storage_class: Object) -> bool:
+    return bool(storage_class["metadata"].get("annotations", {}).get(_DEFAULT_CLASS) == "true")
 
 
 def quantity(text: Any) -> Decimal:

@@ -173,14 +173,17 @@ def load(given: str | None) -> Settings:
         raise _invalid(file, str(error)) from error
 
 
-def override(settings: Settings, *, provider: str | None, context: str | None) -> Settings:
-    """The settings with the cluster that the command line names, if it names one."""
+def override(
+    settings: Settings, *, provider: str | None, context: str | None, namespace: str | None
+) -> Settings:
+    """The settings with the cluster and namespace that the command line names, if it names one."""
+    cluster = settings.cluster
     if context:
-        cluster = dataclasses.replace(settings.cluster, context=context)
+        cluster = dataclasses.replace(cluster, context=context)
     elif provider:
-        cluster = dataclasses.replace(settings.cluster, provider=provider, context="")
-    else:
-        return settings
+        cluster = dataclasses.replace(cluster, provider=provider, context="")
+    if namespace:
+        cluster = dataclasses.replace(cluster, namespace=namespace)
     return dataclasses.replace(settings, cluster=cluster)
 
 

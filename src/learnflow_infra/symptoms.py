@@ -164,11 +164,12 @@ def of_events(
     """What the newest of an object's events says, unless it got further since."""
     newest = _newest(uid, events, reasons)
     progress = _newest(uid, events, _PROGRESS)
-    if newest and _when(newest) >= _when(progress):
+    if newest and when(newest) >= when(progress):
         message = text(newest.get("message"))
         named = (name,) if name else ()
         if cause := cause_of(text(newest.get("reason")), message):
-            detail = message.rpartition("failed error: ")[2]
+            detail = message.removeprefix("(combined from similar events): ")
+            detail = detail.rpartition("failed error: ")[2]
             yield Symptom(cause[0], short(detail), cause[1], named)
 
 
@@ -178,10 +179,11 @@ def _newest(uid: str, events: Iterable[Object], reasons: Sequence[str]) -> Objec
         for each in events
         if uid and at(each, "involvedObject", "uid") == uid and each.get("reason") in reasons
     ]
-    return max(own, key=_when, default={})
+    return max(own, key=when, default={})
 
 
-def _when(event: Object) -> str:
+def when(event: Object) -> str:
+    """The last time of an event, as text that sorts."""
     return (
         text(at(event, "series", "lastObservedTime"))
         or text(event.get("lastTimestamp"))

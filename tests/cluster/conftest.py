@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 
 COMMAND = Path(sys.executable).with_name("learnflow-infra")
 NAMESPACE = "learnflow"
+STAND_IN = Path(__file__).with_name("minikube")
 CONTEXT, ADMINISTRATOR = "learnflow-local", "administrator"
 
 
@@ -215,3 +217,36 @@ def elsewhere(person: Person, request: pytest.FixtureRequest) -> Iterator[str]:
     answer = person.administer("down", "--purge")
     assert answer.exit_code == 0, answer.stdout
     person.settings("")
+
+
+class WithMinikube:
+    """A person with the stand-in for Minikube on the PATH, in one of its states."""
+
+    def __init__(self, person: Person, home: Path, state: str) -> None:
+        self._person = person
+        self._home = home
+        (home / "bin").mkdir()
+        shutil.copy(STAND_IN, home / "bin" / "minikube")
+        (home / "state").write_text(state)
+        (home / "calls").touch()
+
+    def run(self, *arguments: str) -> Answer:
+        return self._person.run(
+            *arguments,
+            MINIKUBE_HOME=str(self._home),
+            PATH=f"{self._home / 'bin'}:{self._person.environment['PATH']}",
+        )
+
+    @property
+    def calls(self) -> list[str]:
+        return (self._home / "calls").read_text().splitlines()
+
+
+@pytest.fixture
+def minikube(deployed: Person, tmp_path: Path, request: pytest.FixtureRequest) -> WithMinikube:
+    kubectl = deployed.kubectl
+    kubectl(
+        "config", "set-context", "minikube", "--cluster=learnflow-local", "--user=learnflow-local"
+    )
+    request.addfinalizer(lambda: kubectl("config", "delete-context", "minikube"))
+    return WithMinikube(deployed, tmp_path, request.param)

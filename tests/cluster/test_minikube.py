@@ -3,45 +3,9 @@ answers are those that the real one was seen to give, and its cluster is a real 
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import pytest
 
-from .conftest import Person
-
-STAND_IN = Path(__file__).with_name("minikube")
-
-
-class WithMinikube:
-    def __init__(self, person: Person, home: Path, state: str) -> None:
-        self._person = person
-        self._home = home
-        (home / "bin").mkdir()
-        shutil.copy(STAND_IN, home / "bin" / "minikube")
-        (home / "state").write_text(state)
-        (home / "calls").touch()
-
-    def run(self, *arguments: str):  # type: ignore[no-untyped-def]
-        return self._person.run(
-            *arguments,
-            MINIKUBE_HOME=str(self._home),
-            PATH=f"{self._home / 'bin'}:{self._person.environment['PATH']}",
-        )
-
-    @property
-    def calls(self) -> list[str]:
-        return (self._home / "calls").read_text().splitlines()
-
-
-@pytest.fixture
-def minikube(deployed: Person, tmp_path: Path, request: pytest.FixtureRequest) -> WithMinikube:
-    kubectl = deployed.kubectl
-    kubectl(
-        "config", "set-context", "minikube", "--cluster=learnflow-local", "--user=learnflow-local"
-    )
-    request.addfinalizer(lambda: kubectl("config", "delete-context", "minikube"))
-    return WithMinikube(deployed, tmp_path, request.param)
+from .conftest import WithMinikube
 
 
 @pytest.mark.parametrize("minikube", ["running", "two-nodes"], indirect=True)

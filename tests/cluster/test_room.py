@@ -44,7 +44,7 @@ def test_what_does_not_fit_together_is_one_finding(person: Person, elsewhere: st
     assert answer.exit_code == 4
     assert answer.codes == ["room-missing"]
     assert f"2 pods need {half * 2 / 1000:.2f} CPU" in answer.json["findings"][0]["message"]
-    assert elsewhere not in person.kubectl("get", "namespaces")
+    assert person.kubectl("get", "statefulsets,secrets", "-o", "name", "-n", elsewhere) == ""
 
 
 def test_without_a_default_class_no_volume_is_asked_for(person: Person, elsewhere: str) -> None:
@@ -56,7 +56,7 @@ def test_without_a_default_class_no_volume_is_asked_for(person: Person, elsewher
     assert answer.exit_code == 4
     assert answer.codes == ["storage-class-missing"]
     assert answer.json["findings"][0]["service"] == "kafka, postgres"
-    assert elsewhere not in person.kubectl("get", "namespaces")
+    assert person.kubectl("get", "statefulsets,secrets", "-o", "name", "-n", elsewhere) == ""
 
 
 def test_volumes_that_are_there_need_no_class(person: Person, elsewhere: str) -> None:

@@ -56,7 +56,7 @@ def test_the_readme_names_every_command() -> None:
         [sys.executable, "-m", "learnflow_infra", "--help"], capture_output=True, text=True
     ).stdout
     commands = re.findall(r"^    (\w+) ", help_, re.MULTILINE)
-    assert len(commands) == 9
+    assert len(commands) == 11
     for command in commands:
         assert f"`{command}" in README
 

@@ -100,9 +100,15 @@ def test_the_nearest_file_above_the_working_folder_is_used(
 
 def test_the_command_line_names_the_cluster_over_the_settings() -> None:
     given_ = settings.parse({"cluster": {"context": "team"}})
-    assert settings.override(given_, provider=None, context=None).cluster.context == "team"
-    assert settings.override(given_, provider="local", context=None).cluster.context == ""
-    assert settings.override(given_, provider=None, context="mine").cluster.context == "mine"
+
+    def named(**names: str) -> settings.ClusterSettings:
+        none = {"provider": None, "context": None, "namespace": None}
+        return settings.override(given_, **(none | names)).cluster
+
+    assert named().context == "team"
+    assert named(provider="local").context == ""
+    assert named(context="mine").context == "mine"
+    assert named(namespace="theirs").namespace == "theirs"
 
 
 values = st.recursive(

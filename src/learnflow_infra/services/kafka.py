@@ -113,12 +113,14 @@ class Kafka:
             "share.coordinator.state.topic.replication.factor": brokers,
             "share.coordinator.state.topic.min.isr": in_sync,
             "group.initial.rebalance.delay.ms": 0,
+            # By default 128 MiB of the heap, taken at the start however few keys there are.
+            "log.cleaner.dedupe.buffer.size": _heap(settings) * 2**20 // 8,
         }
         return "".join(f"{key}={value}\n" for key, value in values.items())
 
     def _container(self, settings: Settings) -> Object:
         kafka = settings.kafka
-        heap = mebibytes(kafka.memory) // 3
+        heap = _heap(settings)
         start = _START % {"client": CLIENT_PORT, "host": kafka.host_port}
         return {
             "image": kafka.image,
@@ -218,6 +220,11 @@ class Kafka:
         domain = f"kafka-brokers.{access.settings.cluster.namespace}.svc"
         advertised = {f"{pod}.{domain}:{CLIENT_PORT}" for pod in self.pods(access.settings)}
         return connected(access, route, [access.connection["bootstrap.servers"]], advertised)
+
+
+def _heap(settings: Settings) -> int:
+    """The JVM's heap in MiB; the rest is its own, and the page cache."""
+    return mebibytes(settings.kafka.memory) // 3
 
 
 def _random_id() -> str:

@@ -1,0 +1,125 @@
+"""`diagnose`: what is wrong in a namespace, of the services and of all else. It writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from learnflow_infra import cluster, diagnosis, evidence, manifests, workloads
+from learnflow_infra.commands import Request, place
+from learnflow_infra.diagnosis import Evidence, State
+from learnflow_infra.failures import Failure, Finding, finding
+from learnflow_infra.kube import Kube, Object
+from learnflow_infra.report import Report
+from learnflow_infra.settings import Settings
+from learnflow_infra.symptoms import Symptom
+from learnflow_infra.workloads import Objects, Workload
+
+_KINDS = (*workloads.KINDS, "Pod", "PersistentVolumeClaim", "Service")
+_ENDED = ("Succeeded", "Failed")
+_MOST_CAUSES = 5
+_MOST_LOOKED_AT = 24
+_MOST_OF_ONE = 2
+
+
+def diagnose(request: Request, *, named: bool) -> Report:
+    """Judge the services' pods as `verify` does, and each other workload of the namespace.
+
+    In one that was `named` the services need not be.
+    """
+    settings, deadline = request.settings, request.deadline
+    provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
+    with Kube(provider.kubectl, provider.context, deadline) as kube:
+        _require(kube, settings.cluster.namespace, named=named)
+        shown = _shown(kube, settings.cluster.namespace)
+        states = _services(request, settings, kube, shown, always=not named)
+        others = [each for each in workloads.found(shown) if not _is_service(each.kind, each.item)]
+        findings = [each for state in states for each in state.findings]
+        findings += _others(kube, settings.cluster.namespace, shown, others)
+    living = [each for each in shown["Pod"] if each["status"]["phase"] not in _ENDED]
+    ready = sum(diagnosis.is_ready(each) for each in living)
+    lead = f"namespace {settings.cluster.namespace}" if findings else "nothing wrong"
+    line = f"{lead}: {ready} of {len(living)} pods ready"
+    return Report(
+        "diagnose",
+        cluster=place(provider, settings),
+        findings=findings,
+        lines=[f"{line}, {len(states)} services, {len(others)} other workloads"],
+        details={"pods": {"ready": ready, "total": len(living)}, "workloads": len(others)},
+    )
+
+
+def _require(kube: Kube, namespace: str, *, named: bool) -> None:
+    found = kube.get("Namespace", None, namespace)
+    if found is None:
+        if named:
+            raise Failure(finding("namespace-missing", f"there is no namespace {namespace}"))
+    elif found["metadata"].get("deletionTimestamp"):
+        raise Failure(finding("namespace-terminating", f"namespace {namespace} is being deleted"))
+
+
+def _shown(kube: Kube, namespace: str) -> Objects:
+    with ThreadPoolExecutor(len(_KINDS)) as pool:
+        listed = pool.map(lambda kind: kube.list(kind, namespace), _KINDS)
+        return dict(zip(_KINDS, listed, strict=True))
+
+
+def _is_service(kind: str, item: Object) -> bool:
+    return kind == "StatefulSet" and _is_own(item)
+
+
+def _is_own(item: Object) -> bool:
+    return manifests.SCOPE_LABEL in (item["metadata"].get("labels") or {})
+
+
+def _services(
+    request: Request, settings: Settings, kube: Kube, shown: Objects, *, always: bool
+) -> Sequence[State]:
+    """Of the services that are there; of those that are not, where they are `always` expected."""
+    own = {
+        each["metadata"]["name"]: each
+        for each in shown["StatefulSet"]
+        if _is_service("StatefulSet", each)
+    }
+    return [
+        evidence.explain(kube, settings, service, own.get(service.name), shown["Pod"])
+        for service in request.services
+        if always or service.name in own
+    ]
+
+
+def _others(
+    kube: Kube, namespace: str, shown: Objects, others: Sequence[Workload]
+) -> Sequence[Finding]:
+    """What is wrong with the other workloads, with the log of the first that has one."""
+    sample = [item for each in others for item in each.unsettled[:_MOST_OF_ONE]]
+    sample = sample[:_MOST_LOOKED_AT]
+    known = evidence.gather(kube, sample, _claims(sample, shown)) if sample else Evidence()
+    now = datetime.now(UTC)
+    found = [symptom for each in others for symptom in workloads.symptoms(each, known, now)]
+    services = [each for each in shown["Service"] if not _is_own(each)]
+    found += workloads.unserved(services, shown)
+    merged = diagnosis.merged(found, _MOST_CAUSES)
+    return diagnosis.told(None, merged, _last_words(kube, namespace, shown, merged))
+
+
+def _claims(sample: Sequence[Object], shown: Objects) -> Sequence[Object]:
+    names = {
+        volume.get("persistentVolumeClaim", {}).get("claimName")
+        for item in sample
+        for volume in item["spec"].get("volumes", ())
+    }
+    return [each for each in shown["PersistentVolumeClaim"] if each["metadata"]["name"] in names]
+
+
+def _last_words(
+    kube: Kube, namespace: str, shown: Objects, symptoms: Sequence[Symptom]
+) -> Sequence[str]:
+    log = next((each.log for each in symptoms if each.log), None)
+    if log is None:
+        return ()
+    pod = next(each for each in shown["Pod"] if each["metadata"]["name"] == log.pod)
+    return evidence.last_words(
+        kube, namespace, log, lambda: evidence.secrets_of(kube, namespace, [pod])
+    )

@@ -1,0 +1,215 @@
+"""`doctor`: the machine and the cluster, before anything is deployed. It changes nothing."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from learnflow_infra import cluster, machine, paths, resources, symptoms
+from learnflow_infra.cluster import Provider, survey
+from learnflow_infra.commands import Request, place
+from learnflow_infra.deadline import Deadline
+from learnflow_infra.failures import Failure, finding
+from learnflow_infra.kube import ApiError, Kube
+from learnflow_infra.process import CommandFailed, run
+from learnflow_infra.report import Check, Report
+from learnflow_infra.room import check_room, is_default
+from learnflow_infra.settings import mebibytes
+
+_SECONDS = 20.0  # for all probes, side by side
+_ASKING = 8
+_GIB = 2**30
+_CLUSTER_BYTES = _GIB  # what Kubernetes itself takes on a node
+_DISK_BYTES = 5 * _GIB  # images, the node's state and two small volumes
+_MOST_NAMED = 4
+
+Probe = Callable[[], Iterable[Check]]
+
+
+def doctor(request: Request) -> Report:
+    """Look at everything side by side. The exit code is that of the first FAIL."""
+    deadline = request.deadline.within(_SECONDS)
+    provider: Provider | None = None
+    state, obstacle = "absent", None
+    try:
+        provider = cluster.choose(request.settings.cluster, deadline)
+        state = provider.state(deadline)
+    except Failure as failure:
+        obstacle = failure
+    probes: list[tuple[str, Probe]] = [
+        ("python", lambda: [Check("python", platform.python_version())]),
+        ("minikube", lambda: [_candidate("minikube", survey.minikube, deadline)]),
+        ("local cluster", lambda: [_candidate("local cluster", survey.local, deadline)]),
+        ("memory", lambda: [_memory(request, running=state == "running")]),
+        ("disk", lambda: [_disk()]),
+        ("encryption", lambda: [_encryption(request)]),
+        ("cluster", lambda: _cluster(request, provider, state, obstacle, deadline)),
+    ]
+    with ThreadPoolExecutor(len(probes)) as pool:
+        checks = [each for found in pool.map(lambda one: _told(*one), probes) for each in found]
+    where = place(provider, request.settings) if provider else {}
+    return Report("doctor", cluster=where, checks=checks)
+
+
+def _told(name: str, probe: Probe) -> Sequence[Check]:
+    """What a probe says; one that fails says so itself."""
+    try:
+        return list(probe())
+    except Failure as failure:
+        return [Check.failed(name, each) for each in failure.findings]
+    except ApiError as error:
+        return [Check(name, f"not known: {error}", "warn", "Look at the API server's own log.")]
+
+
+def _candidate(
+    name: str, look: Callable[[Deadline], tuple[bool, str]], deadline: Deadline
+) -> Check:
+    usable, said = look(deadline)
+    return Check(name, said, "ok" if usable else "-")
+
+
+def _memory(request: Request, *, running: bool) -> Check:
+    whole, free = machine.memory()
+    said = f"{machine.processors()} CPUs, {whole / _GIB:.1f} GiB"
+    if free is None:
+        return Check("memory", said)
+    said += f", {free / _GIB:.1f} available"
+    settings = request.settings
+    pods = {"kafka": settings.kafka.brokers, "postgres": 1}
+    wanted = sum(
+        count * mebibytes(getattr(settings, name).memory) << 20 for name, count in pods.items()
+    )
+    if running or free >= wanted + _CLUSTER_BYTES:
+        return Check("memory", said)
+    needed = (wanted + _CLUSTER_BYTES) / _GIB
+    remedy = 'End other programs, or set size = "small" in infra.toml.'
+    return Check(
+        "memory", f"{said}; a cluster with the services takes {needed:.1f}", "warn", remedy
+    )
+
+
+def _disk() -> Check:
+    folder = paths.cache()
+    free = machine.disk(folder)
+    said = f"{free / _GIB:.0f} GiB free for {folder}"
+    if free >= _DISK_BYTES:
+        return Check("disk", said)
+    return Check("disk", said, "warn", f"Free some: {_DISK_BYTES // _GIB} GiB are needed.")
+
+
+def _encryption(request: Request) -> Check:
+    if request.settings.security.encryption:
+        return Check("encryption", "on")
+    remedy = "Set encryption = true under [security] in infra.toml, and run `learnflow-infra up`."
+    return Check("encryption", "off: who sees the network can read along", "warn", remedy)
+
+
+def _cluster(
+    request: Request,
+    provider: Provider | None,
+    state: str,
+    obstacle: Failure | None,
+    deadline: Deadline,
+) -> Iterable[Check]:
+    if provider is None or obstacle is not None:
+        assert obstacle is not None
+        raise obstacle
+    yield _kubectl(provider, deadline)
+    if state != "running":
+        yield Check("cluster", f"{provider.context} is {state}: `up` starts it")
+        return
+    with Kube(provider.kubectl, provider.context, deadline) as kube:
+        probes: list[tuple[str, Probe]] = [
+            ("cluster", lambda: _server(kube)),
+            ("permissions", lambda: _permissions(kube, request.settings.cluster.namespace)),
+            ("room", lambda: _room(request, kube)),
+        ]
+        with ThreadPoolExecutor(len(probes)) as pool:
+            for found in pool.map(lambda one: _told(*one), probes):
+                yield from found
+
+
+def _kubectl(provider: Provider, deadline: Deadline) -> Check:
+    argv = [*provider.kubectl, "version", "--client", "--output=json"]
+    try:
+        answer = run(argv, deadline=deadline)
+        version = json.loads(answer.stdout)["clientVersion"]["gitVersion"]
+    except (CommandFailed, ValueError, LookupError, TypeError) as error:
+        if provider.state(deadline) == "absent":
+            return Check("kubectl", "comes with the cluster", "-")
+        message = f"{' '.join(argv[:2])}: {error}"[:300]
+        return Check.failed("kubectl", finding("kubectl-failed", message))
+    return Check("kubectl", f"{version}, {argv[0]}")
+
+
+def _server(kube: Kube) -> Iterable[Check]:
+    version = symptoms.text(kube.request("GET", "version").get("gitVersion"))
+    said = f"{kube.context}, Kubernetes {version}"
+    try:
+        nodes = kube.list("Node")
+    except Failure:
+        yield Check("cluster", f"{said}; its nodes may not be listed")
+        return
+    unready = [
+        each["metadata"]["name"] for each in nodes if symptoms.condition(each, "Ready") != "True"
+    ]
+    if unready and len(unready) == len(nodes):
+        message = f"no node is Ready: {', '.join(unready[:_MOST_NAMED])}"
+        yield Check.failed("cluster", finding("node-not-ready", message))
+    elif unready:
+        said += f"; not Ready: {', '.join(unready[:_MOST_NAMED])}"
+        yield Check("cluster", said, "warn", "Look at it with `kubectl describe node`.")
+    else:
+        yield Check("cluster", f"{said}, nodes: {len(nodes)}")
+
+
+def _permissions(kube: Kube, namespace: str) -> Iterable[Check]:
+    with ThreadPoolExecutor(_ASKING) as pool:
+
+        def missing(scope: str | None, rules: Iterable[tuple[str, str, list[str]]]) -> list[str]:
+            asked = [(verb, group, name) for group, name, verbs in rules for verb in verbs]
+            allowed = pool.map(lambda one: kube.may(one[0], one[1], one[2], scope), asked)
+            return [
+                f"{verb} {name}"
+                for (verb, _, name), may in zip(asked, allowed, strict=True)
+                if not may
+            ]
+
+        own = missing(namespace, resources.rules(in_namespace=True))
+        wide = missing(None, resources.rules(in_namespace=False))
+    remedy = "Have an administrator apply what `learnflow-infra role` prints, bound to you."
+    if own:
+        message = f"in namespace {namespace}: {_few(own)}"
+        yield Check.failed("permissions", finding("permission-missing", message, remedy=remedy))
+    elif wide:
+        said = f"enough, but across the cluster: {_few(wide)}; room and nodes are not looked at"
+        yield Check("permissions", said, "warn", remedy)
+    else:
+        yield Check("permissions", "all that is asked for")
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"not {', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def _room(request: Request, kube: Kube) -> Iterable[Check]:
+    failed = []
+    try:
+        room = check_room(kube, request.settings, request.services)
+    except Failure as failure:
+        for each in failure.findings:
+            name = "volumes" if each.code == "storage-class-missing" else "room"
+            failed.append(Check.failed(name, each))
+    else:
+        remedy = 'Give the cluster more, or set size = "small" in infra.toml.'
+        yield Check("room", room.said, "warn", remedy) if room.note else Check("room", room.said)
+    if not any(each.name == "volumes" for each in failed):
+        classes = ", ".join(
+            f"{each['metadata']['name']}{' (default)' if is_default(each) else ''}"
+            for each in kube.list("StorageClass")
+        )
+        yield Check("volumes", f"StorageClasses: {classes or 'none'}")
+    yield from failed
