@@ -68,6 +68,7 @@ def certified(
         else authority.issue(service, _SERVER_DAYS, alternatives=names, client=False)
     )
     values = _values(pair) | {"ca.crt": authority.pair.certificate}
+    values["tls.pem"] = pair.key + pair.certificate  # the one file that a Java server reads
     return manifests.secret(settings, service, server_secret(service), values, kind=_KIND)
 
 

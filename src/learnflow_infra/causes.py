@@ -738,11 +738,24 @@ CAUSES = _table(
             "Correct kafka.topics in infra.toml, or what the broker's answer names.",
         ),
         Cause(
+            "kafka-password",
+            Exit.UNHEALTHY,
+            "Kafka does not know the user, or not by the password of its Secret.",
+            "Run `learnflow-infra up`, which makes every user's password so.",
+        ),
+        Cause(
+            "kafka-node-password",
+            Exit.UNHEALTHY,
+            "The nodes run with another password of their own than the Secret kafka-credentials "
+            "holds.",
+            "Start the nodes again, all at once.",
+        ),
+        Cause(
             "kafka-access-refused",
             Exit.UNHEALTHY,
-            "Kafka refuses the client's identity or what it wants to do.",
-            "Take the foreign listener or authorizer setting out; `learnflow-infra up` sets the "
-            "listeners again.",
+            "A listener does not take logins as it should, or the user lacks the right to what it "
+            "wants to do.",
+            "Run `learnflow-infra up`, which sets listeners, users and rights again.",
         ),
         Cause(
             "kafka-storage",

@@ -14,7 +14,7 @@ from learnflow_infra.failures import Failure, Finding, finding
 from learnflow_infra.kube import Kube, Object
 from learnflow_infra.services import Access, Secrets, Service
 from learnflow_infra.settings import Settings
-from learnflow_infra.tunnel import FromHost, InCluster
+from learnflow_infra.tunnel import FromHost, InCluster, on_localhost
 
 ROUND_TRIP_SECONDS = 20.0
 
@@ -102,7 +102,7 @@ def _prove(
         ) as inside,
         ThreadPoolExecutor(3) as pool,
     ):
-        host = FromHost(kube, namespace, service.host_ports(settings))
+        host = FromHost(kube, namespace, on_localhost(service.host_ports(settings)))
         reconciled = pool.submit(service.reconcile, access, host) if reconcile else None
         if reconciled and service.reconcile_first:
             reconciled.result()

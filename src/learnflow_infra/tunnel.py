@@ -101,20 +101,27 @@ class InCluster:
         raise DialError(_reason(said.decode(errors="replace")))
 
 
+def on_localhost(ports: Mapping[int, tuple[str, int]]) -> dict[str, tuple[str, int]]:
+    """Ports of this machine as the addresses that its clients know."""
+    return {f"localhost:{port}": target for port, target in ports.items()}
+
+
 class FromHost:
-    """Connections through port-forwards: `ports` maps an advertised port to (pod, its port)."""
+    """Connections through port-forwards: `addresses` maps an advertised one to (pod, its port)."""
 
     name = "host"
 
-    def __init__(self, kube: Kube, namespace: str, ports: Mapping[int, tuple[str, int]]) -> None:
+    def __init__(
+        self, kube: Kube, namespace: str, addresses: Mapping[str, tuple[str, int]]
+    ) -> None:
         self._kube = kube
         self._namespace = namespace
-        self._ports = ports
+        self._addresses = addresses
 
     def dial(self, host: str, port: int) -> socket.socket:
-        if host != "localhost" or port not in self._ports:
-            raise DialError(f"{host}:{port} is no address that a client on the host can reach")
-        pod, target = self._ports[port]
+        if (address := f"{host}:{port}") not in self._addresses:
+            raise DialError(f"{address} is no address that a client on the host can reach")
+        pod, target = self._addresses[address]
         try:
             stream = self._kube.forward(self._namespace, pod, target)
         except ApiError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -158,11 +159,15 @@ class Person:
             text=True,
         )
 
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+    def kubectl_command(self, *arguments: str) -> list[str]:
+        """kubectl as the cluster's administrator."""
         from learnflow_infra.cluster.local import LocalCluster
 
+        return [*LocalCluster().kubectl, f"--context={self._context}", *arguments]
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         done = subprocess.run(
-            [*LocalCluster().kubectl, f"--context={self._context}", *arguments],
+            self.kubectl_command(*arguments),
             env=self.environment,
             input=stdin,
             capture_output=True,
@@ -171,6 +176,20 @@ class Person:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def kafka(self, tool: str, *arguments: str, namespace: str = NAMESPACE) -> str:
+        """One of Kafka's commands, run by the first node as itself."""
+        return self.kubectl(
+            *("exec", "-n", namespace, "kafka-0", "--", f"/opt/kafka/bin/{tool}.sh"),
+            *("--bootstrap-server", f"kafka-0.kafka-brokers.{namespace}.svc:9091"),
+            *("--command-config", "/etc/kafka-shared/admin.properties", *arguments),
+        )
+
+    def secret(self, name: str, namespace: str = NAMESPACE) -> dict[str, str]:
+        """A Secret's values."""
+        said = self.kubectl("get", "secret", "-n", namespace, name, "-o", "json")
+        data = json.loads(said).get("data") or {}
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def objects(self, *arguments: str) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = json.loads(

@@ -6,6 +6,7 @@ import base64
 import json
 import secrets
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,14 +29,23 @@ def connections(deployed: Person) -> Iterator[dict[str, Any]]:
         process.communicate()
 
 
-def test_a_kafka_client_writes_and_reads(connections: dict[str, Any]) -> None:
-    servers = connections["kafka"]["bootstrap.servers"]
-    assert servers == "localhost:19092"
+def test_a_kafka_client_writes_and_reads(deployed: Person, connections: dict[str, Any]) -> None:
+    hint = connections["kafka"]
+    assert hint["bootstrap.servers"] == "localhost:19092"
+    secret = deployed.secret(hint["secret"])
+    config = {
+        "bootstrap_servers": hint["bootstrap.servers"],
+        "security_protocol": hint["security.protocol"],
+        "sasl_mechanism": hint["sasl.mechanism"],
+        "sasl_plain_username": hint["user"],
+        "sasl_plain_password": secret["password"],
+        "ssl_context": ssl.create_default_context(cadata=secret["ca.crt"]),
+    }
     payload = secrets.token_bytes(100)
-    producer = kafka.KafkaProducer(bootstrap_servers=servers)
+    producer = kafka.KafkaProducer(**config)
     written = producer.send("learnflow.events", payload).get(20)
     producer.close()
-    consumer = kafka.KafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
+    consumer = kafka.KafkaConsumer(**config, auto_offset_reset="earliest")
     partition = kafka.TopicPartition("learnflow.events", written.partition)
     consumer.assign([partition])
     consumer.seek(partition, written.offset)

@@ -132,13 +132,14 @@ def test_a_headless_service_that_is_gone(mended: Person) -> None:
 def test_a_cluster_id_that_is_not_the_volumes_and_its_remedy(mended: Person) -> None:
     delete(mended, "secret", "kafka-credentials")
     judged(mended, "kafka", "credentials-missing")
-    answer = mended.run("up", "kafka", "--json")
-    assert answer.exit_code == 1
-    assert answer.codes == ["kafka-cluster-id"]
-    judged(mended, "kafka", "kafka-cluster-id")
-    kubectl, *arguments = shlex.split(answer.json["findings"][0]["remedy"].split("`")[1])
-    assert kubectl == "kubectl"
-    mended.kubectl(*arguments)
+    for code in ("kafka-node-password", "kafka-cluster-id"):
+        answer = mended.run("up", "kafka", "--json")
+        assert answer.exit_code == 1
+        assert answer.codes == [code]
+        kubectl, *arguments = shlex.split(answer.json["findings"][0]["remedy"].split("`")[1])
+        assert kubectl == "kubectl"
+        judged(mended, "kafka", "kafka-password" if code == "kafka-node-password" else code)
+        mended.kubectl(*arguments)
     assert mended.run("verify", "kafka").exit_code == 0
 
 

@@ -81,10 +81,7 @@ def test_three_brokers_are_proved_and_keep_every_record_twice(
     answer = person.run("up", "kafka", "--json", timeout=300)
     assert answer.exit_code == 0, answer.stdout
     assert answer.json["services"][0]["pods"] == {"ready": 3, "total": 3}
-    said = person.kubectl(
-        *("exec", "-n", elsewhere, "kafka-0", "--", "/opt/kafka/bin/kafka-topics.sh"),
-        *("--bootstrap-server", "localhost:9092", "--describe", "--topic", "orders"),
-    )
+    said = person.kafka(*("kafka-topics", "--describe", "--topic", "orders"), namespace=elsewhere)
     assert "PartitionCount: 2" in said
     assert "ReplicationFactor: 3" in said
     assert "min.insync.replicas=2" in said

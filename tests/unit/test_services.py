@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learnflow_infra.causes import CAUSES
-from learnflow_infra.services import kafka_client, kafka_errors, postgres_errors
+from learnflow_infra.services import kafka_config, kafka_errors, postgres_errors
 from learnflow_infra.services.kafka import Kafka
 from learnflow_infra.services.unreachable import unreachable
 from learnflow_infra.settings import Settings
@@ -85,7 +85,7 @@ def test_what_psql_says(said: str, code: str) -> None:
         (kafka.errors.NotEnoughReplicasAfterAppendError(), False, "kafka-not-enough-replicas"),
         (kafka.errors.LeaderNotAvailableError(), False, "kafka-partitions-offline"),
         (kafka.errors.KafkaStorageError(), False, "kafka-storage"),
-        (kafka.errors.SaslAuthenticationFailedError(), False, "kafka-access-refused"),
+        (kafka.errors.SaslAuthenticationFailedError(), False, "kafka-password"),
         (kafka.errors.ClusterAuthorizationFailedError(), True, "kafka-access-refused"),
         (kafka.errors.InconsistentClusterIdError(), False, "kafka-cluster-id"),
         (kafka.errors.InvalidReplicationFactorError(), True, "kafka-topic-refused"),
@@ -140,7 +140,7 @@ def topic(name: str, leader: int, replicas: int, in_sync: int) -> dict[str, Any]
 def test_the_worst_of_the_partitions_is_named(
     topics: list[dict[str, Any]], code: str | None
 ) -> None:
-    found = kafka_errors.sick_partitions(topics, kafka_client.minimum_in_sync(3))
+    found = kafka_errors.sick_partitions(topics, kafka_config.minimum_in_sync(3))
     assert (found and found.code) == code
 
 
@@ -177,7 +177,8 @@ def test_reasons_of_a_connection_not_made(reason: str, code: str) -> None:
 
 def test_a_cluster_id_is_never_taken_for_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
     with_dash_in_front = b"\xf8" + bytes(15)
-    drawn = iter([with_dash_in_front, bytes(16)])
-    monkeypatch.setattr(secrets, "token_bytes", lambda _: next(drawn))
+    drawn = [with_dash_in_front, bytes(16)]
+    rest = secrets.token_bytes
+    monkeypatch.setattr(secrets, "token_bytes", lambda n: drawn.pop(0) if drawn else rest(n))
     secret = Kafka().credentials(Settings())
     assert base64.b64decode(secret["data"]["cluster-id"]).decode() == "A" * 22

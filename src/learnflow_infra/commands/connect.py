@@ -14,7 +14,7 @@ from learnflow_infra.kube import Kube
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
-from learnflow_infra.tunnel import DialError, FromHost, Listener, splice
+from learnflow_infra.tunnel import DialError, FromHost, Listener, on_localhost, splice
 
 
 def connect(request: Request, ready: Callable[[Report], None]) -> None:
@@ -34,7 +34,7 @@ def connect(request: Request, ready: Callable[[Report], None]) -> None:
         for service in request.services:
             _require_deployed(kube, settings, service)
             ports = service.host_ports(settings)
-            route = FromHost(kube, namespace, ports)
+            route = FromHost(kube, namespace, on_localhost(ports))
             for port in ports:
                 open_.enter_context(_listener(service, route, port))
             hint = dict(service.client_hint(settings))

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from learnflow_infra import certificates
 from learnflow_infra.images.recipe import Recipe
 from learnflow_infra.images.root import Root, failed
 
@@ -53,12 +54,25 @@ def _fill(root: Root, scratch: Path) -> None:
     _own(root.path / "opt/kafka", _USER)
     root.settle()  # archives hold only for jars of the very same time
     root.say("archiving the classes that Kafka loads")
+    _write_rehearsal(root)
     root.run_inside(
         "starting Kafka to archive its classes",
         ("bash", "-c", (RECIPE.folder / "rehearse.sh").read_text()),
         user=_RUN_AS,
         environment=_ENVIRONMENT,
     )
+    shutil.rmtree(root.path / "rehearsal")
+
+
+def _write_rehearsal(root: Root) -> None:
+    """What the rehearsed server and its clients read, with a certificate for the occasion."""
+    authority = certificates.Authority.new("rehearsal", days=1)
+    pair = authority.issue("kafka", 1, alternatives=["localhost"], client=False)
+    for path in (RECIPE.folder / "rehearsal").iterdir():
+        root.write(f"rehearsal/{path.name}", path.read_text())
+    root.write("rehearsal/ca.crt", authority.pair.certificate)
+    root.write("rehearsal/tls.pem", pair.key + pair.certificate)
+    root.write("rehearsal/password", "rehearsal")
 
 
 def _lay_out(root: Root) -> None:

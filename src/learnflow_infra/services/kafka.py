@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 
-from learnflow_infra import manifests
-from learnflow_infra.services import Access, Object
-from learnflow_infra.services.kafka_client import Client, connected, minimum_in_sync
-from learnflow_infra.settings import Settings, mebibytes
-from learnflow_infra.tunnel import Route
-
-CLIENT_PORT = 9092
-CONTROLLER_PORT = 9093
-HOST_PORT = 9094
+from learnflow_infra import authority, manifests
+from learnflow_infra.services import Access, Object, kafka_config, kafka_proof, kafka_users
+from learnflow_infra.services.kafka_config import (
+    BROKER_PORT,
+    CERTIFICATE_FOLDER,
+    CLIENT_PORT,
+    CONTROLLER_PORT,
+    CREDENTIALS_FOLDER,
+    HOST_PORT,
+    SCRAM,
+)
+from learnflow_infra.services.kafka_users import password_key
+from learnflow_infra.settings import KAFKA_ADMIN, KAFKA_NODE, Settings
+from learnflow_infra.tunnel import FromHost, Route
 
 # The node's own settings are added to the shared ones by its ordinal. Formatting is done once a
 # volume; Kafka writes meta.properties last, so that a broken-off format is done again.
@@ -25,8 +29,7 @@ id=${HOSTNAME##*-}
 {
   cat /etc/kafka-shared/server.properties
   echo "node.id=$id"
-  echo "advertised.listeners=CLIENT://$HOSTNAME.$BROKERS:%(client)d,\\
-HOST://localhost:$((%(host)d + id))"
+  echo "advertised.listeners=%(advertised)s"
 } > /run/kafka/server.properties
 if [ ! -f /var/lib/kafka/data/log/meta.properties ]; then
   KAFKA_JVM_PERFORMANCE_OPTS="$JVM -XX:SharedArchiveFile=/opt/kafka/storage.jsa" \\
@@ -39,7 +42,7 @@ exec /opt/kafka/bin/kafka-server-start.sh /run/kafka/server.properties
 
 class Kafka:
     name = "kafka"
-    reconcile_first = False
+    reconcile_first = True  # no one can log in without the users
 
     def proof_connections(self, settings: Settings) -> int:
         # Two bootstraps, each followed by a broker's own address, and the other brokers' addresses.
@@ -61,14 +64,14 @@ class Kafka:
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
                 "metadata": manifests.metadata(settings, "kafka", "kafka-config"),
-                "data": {"server.properties": self._properties(settings)},
+                "data": kafka_config.files(settings, self.pods(settings)),
             },
             manifests.service(settings, "kafka", "kafka", {"client": CLIENT_PORT}),
             manifests.service(
                 settings,
                 "kafka-brokers",
                 "kafka",
-                {"client": CLIENT_PORT, "controller": CONTROLLER_PORT},
+                {"client": CLIENT_PORT, "broker": BROKER_PORT, "controller": CONTROLLER_PORT},
                 headless=True,
             ),
             manifests.stateful_set(
@@ -80,6 +83,7 @@ class Kafka:
                 container=self._container(settings),
                 volumes=[
                     {"name": "config", "configMap": {"name": "kafka-config"}},
+                    *self._secret_volumes(settings),
                     {"name": "run", "emptyDir": {"sizeLimit": "1Mi"}},
                     {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
                 ],
@@ -88,40 +92,20 @@ class Kafka:
             ),
         ]
 
-    def _properties(self, settings: Settings) -> str:
-        brokers = settings.kafka.brokers
-        domain = f"kafka-brokers.{settings.cluster.namespace}.svc"
-        voters = ",".join(
-            f"{n}@{pod}.{domain}:{CONTROLLER_PORT}" for n, pod in enumerate(self.pods(settings))
-        )
-        in_sync = minimum_in_sync(brokers)
-        values: dict[str, object] = {
-            "process.roles": "broker,controller",
-            "controller.quorum.voters": voters,
-            "controller.listener.names": "CONTROLLER",
-            "inter.broker.listener.name": "CLIENT",
-            "listeners": f"CLIENT://:{CLIENT_PORT},HOST://:{HOST_PORT},"
-            f"CONTROLLER://:{CONTROLLER_PORT}",
-            "listener.security.protocol.map": "CLIENT:PLAINTEXT,HOST:PLAINTEXT,"
-            "CONTROLLER:PLAINTEXT",
-            "log.dirs": "/var/lib/kafka/data/log",
-            "default.replication.factor": brokers,
-            "min.insync.replicas": in_sync,
-            "offsets.topic.replication.factor": brokers,
-            "transaction.state.log.replication.factor": brokers,
-            "transaction.state.log.min.isr": in_sync,
-            "share.coordinator.state.topic.replication.factor": brokers,
-            "share.coordinator.state.topic.min.isr": in_sync,
-            "group.initial.rebalance.delay.ms": 0,
-            # By default 128 MiB of the heap, taken at the start however few keys there are.
-            "log.cleaner.dedupe.buffer.size": _heap(settings) * 2**20 // 8,
-        }
-        return "".join(f"{key}={value}\n" for key, value in values.items())
+    def _secret_volumes(self, settings: Settings) -> list[Object]:
+        """What a node needs of the Secrets: its own password, and its certificate."""
+        password = {"key": password_key(KAFKA_NODE), "path": "password"}
+        mounted: Object = {"secretName": "kafka-credentials", "items": [password]}
+        volumes = [{"name": "node", "secret": mounted | {"defaultMode": 0o440}}]
+        if settings.security.encryption:
+            volumes.append(authority.volume("kafka"))
+        return volumes
 
     def _container(self, settings: Settings) -> Object:
         kafka = settings.kafka
-        heap = _heap(settings)
-        start = _START % {"client": CLIENT_PORT, "host": kafka.host_port}
+        heap = kafka_config.heap(settings)
+        start = _START % {"advertised": kafka_config.advertised(settings)}
+        tls = {"name": "tls", "mountPath": CERTIFICATE_FOLDER, "readOnly": True}
         return {
             "image": kafka.image,
             "imagePullPolicy": "IfNotPresent",
@@ -144,6 +128,7 @@ class Kafka:
             ],
             "ports": [
                 {"name": "client", "containerPort": CLIENT_PORT},
+                {"name": "broker", "containerPort": BROKER_PORT},
                 {"name": "controller", "containerPort": CONTROLLER_PORT},
                 {"name": "host", "containerPort": HOST_PORT},
             ],
@@ -154,6 +139,8 @@ class Kafka:
             "volumeMounts": [
                 {"name": "data", "mountPath": "/var/lib/kafka/data"},
                 {"name": "config", "mountPath": "/etc/kafka-shared"},
+                {"name": "node", "mountPath": CREDENTIALS_FOLDER, "readOnly": True},
+                *([tls] if settings.security.encryption else []),
                 {"name": "run", "mountPath": "/run/kafka"},
                 {"name": "tmp", "mountPath": "/tmp"},
             ],
@@ -161,8 +148,16 @@ class Kafka:
         }
 
     def credentials(self, settings: Settings) -> Object:
-        cluster_id = _random_id()
-        values = {"cluster-id": cluster_id, **self.fixed(settings)}
+        names = [
+            KAFKA_NODE,
+            KAFKA_ADMIN,
+            *(user.name for user in kafka_users.users(settings.kafka)),
+        ]
+        values = {
+            "cluster-id": _random_id(),
+            **self.fixed(settings),
+            **{password_key(name): secrets.token_urlsafe(24) for name in names},
+        }
         return manifests.secret(settings, "kafka", "kafka-credentials", values, data=True)
 
     def fixed(self, settings: Settings) -> Mapping[str, str]:
@@ -173,29 +168,45 @@ class Kafka:
     def connections(
         self, settings: Settings, credentials: Mapping[str, str], authority: str
     ) -> list[Object]:
+        kafka = settings.kafka
+        others = {f"kafka-connection-{user.name}": user.name for user in kafka.users}
+        named = {"kafka-connection": kafka.user, "kafka-admin": KAFKA_ADMIN, **others}
+        return [
+            self._connection(settings, secret, user, credentials[password_key(user)], authority)
+            for secret, user in named.items()
+        ]
+
+    def _connection(
+        self, settings: Settings, secret: str, user: str, password: str, authority: str
+    ) -> Object:
         host = f"kafka.{settings.cluster.namespace}.svc"
         bootstrap = f"{host}:{CLIENT_PORT}"
-        connection = manifests.secret(
-            settings,
-            "kafka",
-            "kafka-connection",
-            {
-                "type": "kafka",
-                "provider": "learnflow-infra",
-                "host": host,
-                "port": str(CLIENT_PORT),
-                "uri": f"kafka://{bootstrap}",
-                "bootstrap.servers": bootstrap,
-                "bootstrap-servers": bootstrap,
-                "security.protocol": "PLAINTEXT",
-            },
-            kind="servicebinding.io/kafka",
-        )
-        return [connection]
+        values = {
+            "type": "kafka",
+            "provider": "learnflow-infra",
+            "host": host,
+            "port": str(CLIENT_PORT),
+            "uri": f"kafka://{bootstrap}",
+            "bootstrap.servers": bootstrap,
+            "bootstrap-servers": bootstrap,
+            "security.protocol": kafka_config.protocol(settings),
+            "sasl.mechanism": SCRAM,
+            "sasl.jaas.config": kafka_config.scram_login(user, password),
+            "username": user,
+            "password": password,
+        }
+        if authority:
+            values["ca.crt"] = authority
+        kind = "servicebinding.io/kafka"
+        return manifests.secret(settings, "kafka", secret, values, kind=kind)
 
     def client_hint(self, settings: Settings) -> Mapping[str, str]:
-        servers = ",".join(f"localhost:{port}" for port in self.host_ports(settings))
-        return {"bootstrap.servers": servers, "security.protocol": "PLAINTEXT"}
+        return {
+            "bootstrap.servers": ",".join(self._localhost(settings)),
+            "security.protocol": kafka_config.protocol(settings),
+            "sasl.mechanism": SCRAM,
+            "user": settings.kafka.user,
+        }
 
     # ---- inside the running service
 
@@ -203,28 +214,29 @@ class Kafka:
         import kafka  # noqa: F401
 
     def reconcile(self, access: Access, route: Route) -> list[str]:
-        """Create the declared topics that are missing. Existing ones are never changed."""
-        with self._client(access, route) as client:
-            missing = client.create_missing(access.settings.kafka.topics)
-        return [f"topic {name}" for name in missing]
+        """Make the declared topics, users and rights so. Existing topics are never changed."""
+        settings = access.settings
+        pods = zip(self.pods(settings), self._nodes(settings, BROKER_PORT), strict=True)
+        brokers = {address: (pod, BROKER_PORT) for pod, address in pods}
+        inner = FromHost(access.kube, settings.cluster.namespace, brokers)
+        return kafka_users.reconcile(access, inner, list(brokers), route, self._localhost(settings))
 
     def prove(self, access: Access, route: Route) -> None:
-        """Create a topic, write a random payload with acks=all, read it back, remove the topic."""
-        with self._client(access, route) as client:
-            client.round_trip()
-
-    def _client(self, access: Access, route: Route) -> AbstractContextManager[Client]:
+        """A round trip as the application's user, and the cluster as its administrator sees it."""
+        settings = access.settings
         if route.name == "host":
-            addresses = [f"localhost:{port}" for port in self.host_ports(access.settings)]
-            return connected(access, route, addresses, set(addresses))
-        domain = f"kafka-brokers.{access.settings.cluster.namespace}.svc"
-        advertised = {f"{pod}.{domain}:{CLIENT_PORT}" for pod in self.pods(access.settings)}
-        return connected(access, route, [access.connection["bootstrap.servers"]], advertised)
+            addresses = self._localhost(settings)
+            kafka_proof.prove(access, route, addresses, set(addresses))
+        else:
+            bootstrap = [access.connection["bootstrap.servers"]]
+            kafka_proof.prove(access, route, bootstrap, set(self._nodes(settings, CLIENT_PORT)))
 
+    def _localhost(self, settings: Settings) -> list[str]:
+        return [f"localhost:{port}" for port in self.host_ports(settings)]
 
-def _heap(settings: Settings) -> int:
-    """The JVM's heap in MiB; the rest is its own, and the page cache."""
-    return mebibytes(settings.kafka.memory) // 3
+    def _nodes(self, settings: Settings, port: int) -> list[str]:
+        domain = f"kafka-brokers.{settings.cluster.namespace}.svc"
+        return [f"{pod}.{domain}:{port}" for pod in self.pods(settings)]
 
 
 def _random_id() -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from learnflow_infra.failures import Finding, finding
+from learnflow_infra.services.unreachable import place
+from learnflow_infra.tunnel import Route
 
 # By the names of kafka-python's errors, which is imported late.
 _CODES = {
@@ -17,13 +19,14 @@ _CODES = {
     "KafkaStorageError": "kafka-storage",
     "LogDirNotFoundError": "kafka-storage",
     "CorruptRecordError": "kafka-storage",
-    "SaslAuthenticationFailedError": "kafka-access-refused",
+    "SaslAuthenticationFailedError": "kafka-password",
     "UnsupportedSaslMechanismError": "kafka-access-refused",
     "IllegalSaslStateError": "kafka-access-refused",
     "SecurityDisabledError": "kafka-access-refused",
     "TopicAuthorizationFailedError": "kafka-access-refused",
     "GroupAuthorizationFailedError": "kafka-access-refused",
     "ClusterAuthorizationFailedError": "kafka-access-refused",
+    "TransactionalIdAuthorizationFailedError": "kafka-access-refused",
     "InconsistentClusterIdError": "kafka-cluster-id",
     "MetadataEmptyBrokerList": "kafka-brokers-missing",
     "BrokerNotAvailableError": "kafka-brokers-missing",
@@ -80,3 +83,9 @@ def explained(error: Exception, where: str, creating: bool) -> Finding:
     own = re.search(r"error_message='([^']+)'", str(error))
     said = own[1] if own else getattr(error, "description", None) or str(error)
     return finding(code, f"{where}: {kind}: {said}"[:300], service="kafka")
+
+
+def unusable(route: Route, address: str, reason: str) -> Finding:
+    """The finding of an address that brokers hand out and clients cannot use."""
+    message = f"{place(route)}: the advertised address {address} cannot be used: {reason}"
+    return finding("kafka-advertised-address", message, service="kafka")

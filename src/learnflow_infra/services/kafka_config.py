@@ -1,0 +1,162 @@
+"""What a node is told: its listeners, who may log in on which, its quorum and its defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from learnflow_infra.settings import KAFKA_ADMIN, KAFKA_NODE, Settings, mebibytes
+
+SCRAM, PLAIN = "SCRAM-SHA-512", "PLAIN"
+
+BROKER_PORT = 9091
+CLIENT_PORT = 9092
+CONTROLLER_PORT = 9093
+HOST_PORT = 9094
+
+CREDENTIALS_FOLDER = "/etc/kafka-node"
+CERTIFICATE_FOLDER = "/etc/kafka-tls"
+ADMIN_FILE = "admin.properties"
+
+# The applications' two, and the nodes' own two.
+_OUTER = ("CLIENT", "HOST")
+_INNER = ("BROKER", "CONTROLLER")
+_PORTS = {
+    "CLIENT": CLIENT_PORT,
+    "HOST": HOST_PORT,
+    "BROKER": BROKER_PORT,
+    "CONTROLLER": CONTROLLER_PORT,
+}
+
+# Kafka reads the password itself, so that no file, argument or environment of ours holds it.
+_PASSWORD = f"${{directory:{CREDENTIALS_FOLDER}:password}}"
+_PROVIDER = {
+    "config.providers": "directory",
+    "config.providers.directory.class": "org.apache.kafka.common.config.provider."
+    "DirectoryConfigProvider",
+    "config.providers.directory.param.allowed.paths": CREDENTIALS_FOLDER,
+}
+_MODULES = "org.apache.kafka.common.security"
+_SCRAM_MODULE = f"{_MODULES}.scram.ScramLoginModule"
+_LOGIN = (
+    f'{_MODULES}.plain.PlainLoginModule required username="{KAFKA_NODE}" password="{_PASSWORD}"'
+)
+
+
+def minimum_in_sync(brokers: int) -> int:
+    """How many replicas must have a record before a writer with acks=all is told so."""
+    return 2 if brokers > 1 else 1
+
+
+def heap(settings: Settings) -> int:
+    """The JVM's heap in MiB; the rest is its own, and the page cache."""
+    return mebibytes(settings.kafka.memory) // 3
+
+
+def protocol(settings: Settings) -> str:
+    """The security protocol of every listener."""
+    return "SASL_SSL" if settings.security.encryption else "SASL_PLAINTEXT"
+
+
+def scram_login(user: str, password: str) -> str:
+    """A client's `sasl.jaas.config`."""
+    return f"{_SCRAM_MODULE} required username={_quoted(user)} password={_quoted(password)};"
+
+
+def _quoted(text: str) -> str:
+    """A value that stays one in JAAS's syntax, which Java's StreamTokenizer reads."""
+    escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r"}
+    return '"' + "".join(escapes.get(each, each) for each in text) + '"'
+
+
+def files(settings: Settings, pods: Sequence[str]) -> dict[str, str]:
+    """The configuration files that all nodes share."""
+    return {
+        "server.properties": _lines(_server(settings, pods)),
+        # For Kafka's commands run in a pod, with --command-config.
+        ADMIN_FILE: _lines(_admin(settings)),
+    }
+
+
+def advertised(settings: Settings) -> str:
+    """The addresses that a node hands out, for a shell that knows its id, HOSTNAME and BROKERS."""
+    host = f"localhost:$(({settings.kafka.host_port} + id))"
+    return (
+        f"CLIENT://$HOSTNAME.$BROKERS:{CLIENT_PORT},HOST://{host},"
+        f"BROKER://$HOSTNAME.$BROKERS:{BROKER_PORT}"
+    )
+
+
+def _server(settings: Settings, pods: Sequence[str]) -> dict[str, object]:
+    brokers = settings.kafka.brokers
+    domain = f"kafka-brokers.{settings.cluster.namespace}.svc"
+    voters = [f"{n}@{pod}.{domain}:{CONTROLLER_PORT}" for n, pod in enumerate(pods)]
+    in_sync = minimum_in_sync(brokers)
+    return {
+        "process.roles": "broker,controller",
+        "controller.quorum.voters": ",".join(voters),
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "BROKER",
+        "listeners": ",".join(f"{name}://:{port}" for name, port in _PORTS.items()),
+        **_security(settings),
+        "log.dirs": "/var/lib/kafka/data/log",
+        "default.replication.factor": brokers,
+        "min.insync.replicas": in_sync,
+        "offsets.topic.replication.factor": brokers,
+        "transaction.state.log.replication.factor": brokers,
+        "transaction.state.log.min.isr": in_sync,
+        "share.coordinator.state.topic.replication.factor": brokers,
+        "share.coordinator.state.topic.min.isr": in_sync,
+        "group.initial.rebalance.delay.ms": 0,
+        # By default 128 MiB of the heap, taken at the start however few keys there are.
+        "log.cleaner.dedupe.buffer.size": heap(settings) * 2**20 // 8,
+    }
+
+
+def _security(settings: Settings) -> dict[str, object]:
+    values: dict[str, object] = {
+        "listener.security.protocol.map": ",".join(
+            f"{name}:{protocol(settings)}" for name in _PORTS
+        ),
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "false",
+        "super.users": f"User:{KAFKA_NODE};User:{KAFKA_ADMIN}",
+        "sasl.mechanism.inter.broker.protocol": PLAIN,
+        "sasl.mechanism.controller.protocol": PLAIN,
+        **_PROVIDER,
+    }
+    for name in _OUTER:
+        prefix = f"listener.name.{name.lower()}"
+        values[f"{prefix}.sasl.enabled.mechanisms"] = SCRAM
+        values[f"{prefix}.{SCRAM.lower()}.sasl.jaas.config"] = f"{_SCRAM_MODULE} required;"
+    for name in _INNER:
+        prefix = f"listener.name.{name.lower()}"
+        values[f"{prefix}.sasl.enabled.mechanisms"] = PLAIN
+        # Who logs in elsewhere, and who may log in here.
+        values[f"{prefix}.plain.sasl.jaas.config"] = f'{_LOGIN} user_{KAFKA_NODE}="{_PASSWORD}";'
+    if settings.security.encryption:
+        values |= {
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": f"{CERTIFICATE_FOLDER}/tls.pem",
+            **_TRUST,
+        }
+    return values
+
+
+_TRUST = {
+    "ssl.truststore.type": "PEM",
+    "ssl.truststore.location": f"{CERTIFICATE_FOLDER}/ca.crt",
+}
+
+
+def _admin(settings: Settings) -> dict[str, object]:
+    return {
+        "security.protocol": protocol(settings),
+        "sasl.mechanism": PLAIN,
+        "sasl.jaas.config": f"{_LOGIN};",
+        **_PROVIDER,
+        **(_TRUST if settings.security.encryption else {}),
+    }
+
+
+def _lines(values: Mapping[str, object]) -> str:
+    return "".join(f"{key}={value}\n" for key, value in values.items())

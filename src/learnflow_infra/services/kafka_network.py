@@ -1,0 +1,94 @@
+"""kafka-python's connections, made so that it is known why one failed.
+
+The library tries again whatever happened, and in the end only says that it took too long. It also
+drops what it has just read where the connection ends right behind it, as a broker's refusal does.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+PROXY_SCHEME = "learnflow"
+
+
+class _EndAlone:
+    """Never tells the end of a connection together with data: first the data, then the end."""
+
+    _said = False
+
+    def recv(self, *arguments: Any) -> bytes:
+        data: bytes = super().recv(*arguments)  # type: ignore[misc]
+        if self._said and not data:
+            self._said = False
+            raise BlockingIOError
+        self._said = bool(data)
+        return data
+
+
+class _Socket(_EndAlone, socket.socket):
+    pass
+
+
+class TlsSocket(_EndAlone, ssl.SSLSocket):
+    """What a client's `ssl.SSLContext` is to make, as its `sslsocket_class`."""
+
+
+def network(report: Callable[[Exception], None], **config: Any) -> tuple[Any, Any]:
+    """A client's connections, and the manager that makes them; each failure is reported.
+
+    The client's `proxy_url` may be that of a HTTP proxy, but with PROXY_SCHEME.
+    """
+    from kafka.net.compat import KafkaNetClient
+    from kafka.net.selector import NetworkSelector
+
+    selector = NetworkSelector(**config)
+    manager = _manager()(selector, **config)
+    manager.report = report
+    return KafkaNetClient(net=selector, manager=manager), manager
+
+
+@functools.cache
+def _manager() -> Any:
+    from kafka.net.http_connect import HttpConnectProxy
+    from kafka.net.manager import KafkaConnectionManager
+
+    class Proxied(HttpConnectProxy):  # type: ignore[misc]
+        SCHEMES = (PROXY_SCHEME,)  # the library registers it by this
+
+        async def connect(self, *arguments: Any, **options: Any) -> _Socket:
+            connected = await super().connect(*arguments, **options)
+            made = _Socket(fileno=connected.detach())
+            made.setblocking(False)
+            return made
+
+    class Manager(KafkaConnectionManager):  # type: ignore[misc]
+        report: Callable[[Exception], None]
+        _refusal: Exception | None = None
+
+        def get_connection(self, node_id: object, **options: Any) -> Any:
+            if self._refusal:
+                raise self._refusal
+            connection = super().get_connection(node_id, **options)
+            connection.init_future.add_errback(self._failed)
+            return connection
+
+        def _failed(self, error: Exception) -> None:
+            self.report(error)
+            if _is_refusal(error):
+                self._refusal = error
+
+    return Manager
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether trying again cannot help: of a login, or of a TLS handshake that did not just end."""
+    from kafka import errors
+
+    of_login = (errors.SaslAuthenticationFailedError, errors.UnsupportedSaslMechanismError)
+    of_tls = isinstance(error.__context__, ssl.SSLError)
+    broken_off = isinstance(error.__context__, ssl.SSLEOFError)
+    return isinstance(error, of_login) or (of_tls and not broken_off)

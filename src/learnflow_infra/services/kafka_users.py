@@ -1,0 +1,240 @@
+"""Topics, users and their rights, made so in the running cluster as the settings declare them.
+
+Topics are only added. Users and rights are the settings' alone: what they do not declare goes.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from learnflow_infra import manifests
+from learnflow_infra.failures import Failure, finding
+from learnflow_infra.services import Access
+from learnflow_infra.services.kafka_client import CREATE, Client, Login, admits, connected
+from learnflow_infra.services.kafka_config import PLAIN, SCRAM
+from learnflow_infra.settings import KAFKA_ADMIN, KAFKA_NODE, KafkaSettings, KafkaUser
+from learnflow_infra.tunnel import Route
+
+_POLL_SECONDS = 0.01
+
+# What an access allows on names that begin as declared. READ and WRITE include DESCRIBE.
+# https://kafka.apache.org/documentation/#security_authz
+_ALLOWED = {
+    "read": (("TOPIC", "READ"), ("GROUP", "READ")),
+    "write": (
+        *(("TOPIC", "READ"), ("TOPIC", "WRITE")),
+        *(("TRANSACTIONAL_ID", "WRITE"), ("GROUP", "READ")),
+    ),
+    "own": (("TOPIC", "ALL"), ("TRANSACTIONAL_ID", "ALL"), ("GROUP", "ALL")),
+}
+
+
+class Right(NamedTuple):
+    """One line of Kafka's access control list, in Kafka's own words."""
+
+    principal: str
+    operation: str
+    resource: str
+    name: str
+    pattern: str = "PREFIXED"
+    permission: str = "ALLOW"
+    host: str = "*"
+
+
+def password_key(user: str) -> str:
+    """Where the credentials Secret keeps a user's password."""
+    return f"password.{user}"
+
+
+def users(kafka: KafkaSettings) -> list[KafkaUser]:
+    """The application's user and the others that the settings declare."""
+    prefixes = kafka.user_prefixes
+    return [KafkaUser(kafka.user, "own", prefixes, prefixes), *kafka.users]
+
+
+def rights(kafka: KafkaSettings) -> set[Right]:
+    """Everything that anyone but the nodes and the administrator may do."""
+    return {
+        Right(f"User:{user.name}", operation, resource, prefix)
+        for user in users(kafka)
+        for resource, operation in _ALLOWED[user.access]
+        for prefix in (user.groups if resource == "GROUP" else user.topics)
+    }
+
+
+def reconcile(
+    access: Access,
+    inner: Route,
+    brokers: Sequence[str],
+    outer: Route,
+    clients: Sequence[str],
+) -> list[str]:
+    """Make topics, rights and users so; says what it changed.
+
+    It logs in as the nodes do, at the addresses `brokers`, since no other user is there at first.
+    `clients` are each broker's address for users.
+    """
+    credentials = access.secrets.credentials
+    node = Login(KAFKA_NODE, credentials[password_key(KAFKA_NODE)], PLAIN)
+    with connected(access, inner, brokers, node) as client:
+        admin = _admin_of_nodes(access, client)
+        changed = _topics(access, client, admin)
+        changed += _rights(access, client, admin)
+        # Last: the log of all this is one sequence, so that who is let in has his rights as well.
+        names = [KAFKA_ADMIN, *(user.name for user in users(access.settings.kafka))]
+        logins = {name: Login(name, credentials[password_key(name)]) for name in names}
+        return changed + _users(access, client, admin, logins, outer, clients)
+
+
+def _admin_of_nodes(access: Access, client: Client) -> Any:
+    from kafka.errors import SaslAuthenticationFailedError
+
+    try:
+        return client.admin()
+    except SaslAuthenticationFailedError as error:
+        namespace, selector = access.settings.cluster.namespace, manifests.selector_text("kafka")
+        message = "the Secret kafka-credentials is not the one that the nodes were started with"
+        remedy = (
+            f"Run `kubectl delete pod -n {namespace} -l {selector}`, then `learnflow-infra up`."
+        )
+        found = finding("kafka-node-password", message, service="kafka", remedy=remedy)
+        raise Failure(found) from error
+
+
+def _topics(access: Access, client: Client, admin: Any) -> list[str]:
+    present = set(admin.list_topics())
+    missing = {
+        each.name: {"num_partitions": each.partitions}
+        for each in access.settings.kafka.topics
+        if each.name not in present
+    }
+    if missing:
+        client.step = CREATE
+        admin.create_topics(missing)
+    return [f"topic {name}" for name in missing]
+
+
+def _rights(access: Access, client: Client, admin: Any) -> list[str]:
+    client.step = "making users' rights so"
+    wanted = rights(access.settings.kafka)
+    present = _rights_seen(client)[0]
+    added, removed = wanted - present, present - wanted
+    if added:
+        _check("rights", admin.create_acls([_acl(each) for each in added])["failed"])
+    if removed:
+        answers = admin.delete_acls([_acl(each) for each in removed])
+        _check("rights", [error for _, _, error in answers if error.errno])
+    if added or removed:
+        _until(access, lambda: all(each == wanted for each in _rights_seen(client)))
+    return sorted({f"rights of {each.principal.removeprefix('User:')}" for each in added | removed})
+
+
+def _rights_seen(client: Client) -> list[set[Right]]:
+    """All rights, as each of the brokers knows them."""
+    from kafka.admin import (
+        ACLOperation,
+        ACLPermissionType,
+        ACLResourcePatternType,
+        ResourceType,
+    )
+    from kafka.protocol.admin import DescribeAclsRequest
+
+    request = DescribeAclsRequest(
+        resource_type_filter=ResourceType.ANY,
+        resource_name_filter=None,
+        pattern_type_filter=ACLResourcePatternType.ANY,
+        principal_filter=None,
+        host_filter=None,
+        operation=ACLOperation.ANY,
+        permission_type=ACLPermissionType.ANY,
+    )
+    return [
+        {
+            Right(
+                each.principal,
+                ACLOperation(each.operation).name,
+                ResourceType(resource.resource_type).name,
+                resource.resource_name,
+                ACLResourcePatternType(resource.pattern_type).name,
+                ACLPermissionType(each.permission_type).name,
+                each.host,
+            )
+            for resource in answer.resources
+            for each in resource.acls
+        }
+        for answer in client.ask_each_broker(request)
+    ]
+
+
+def _acl(right: Right) -> Any:
+    from kafka.admin import (
+        ACL,
+        ACLOperation,
+        ACLPermissionType,
+        ACLResourcePatternType,
+        ResourcePattern,
+        ResourceType,
+    )
+
+    return ACL(
+        right.principal,
+        right.host,
+        ACLOperation[right.operation],
+        ACLPermissionType[right.permission],
+        ResourcePattern(
+            ResourceType[right.resource], right.name, ACLResourcePatternType[right.pattern]
+        ),
+    )
+
+
+def _users(
+    access: Access,
+    client: Client,
+    admin: Any,
+    logins: Mapping[str, Login],
+    outer: Route,
+    clients: Sequence[str],
+) -> list[str]:
+    from kafka.admin import UserScramCredentialDeletion, UserScramCredentialUpsertion
+
+    client.step = "making users so"
+    present: Mapping[str, Any] = admin.describe_user_scram_credentials()
+
+    def admitted(name: str) -> bool:
+        """Whether every broker takes the password, which can be tried but never read."""
+        return all(admits(access, outer, address, logins[name]) for address in clients)
+
+    known = [name for name in logins if name in present]
+    with ThreadPoolExecutor(len(logins)) as pool:
+        right = {name for name, said in zip(known, pool.map(admitted, known), strict=True) if said}
+    wrong = [name for name in logins if name not in right]
+    gone = [name for name in present if name not in logins]
+    changes = [UserScramCredentialUpsertion(name, SCRAM, logins[name].password) for name in wrong]
+    changes += [
+        UserScramCredentialDeletion(name, each["mechanism"])
+        for name in gone
+        for each in present[name]["credential_infos"]
+    ]
+    if changes:
+        answers = admin.alter_user_scram_credentials(changes)
+        _check("users", [error for error in answers.values() if error])
+    for name in wrong:
+        _until(access, functools.partial(admitted, name))
+    return [*(f"user {name}" for name in wrong), *(f"user {name} removed" for name in gone)]
+
+
+def _until(access: Access, condition: Callable[[], bool]) -> None:
+    """Wait for brokers to follow what the controllers have written."""
+    while not condition():
+        access.deadline.remaining()
+        time.sleep(_POLL_SECONDS)
+
+
+def _check(what: str, errors: Sequence[object]) -> None:
+    if errors:
+        message = f"Kafka refuses to change {what}: {errors[0]}"
+        raise Failure(finding("reconcile-failed", message[:300], service="kafka"))

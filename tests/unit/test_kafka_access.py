@@ -1,0 +1,109 @@
+"""What Kafka's users may do, and that no value leaves its field."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learnflow_infra import settings
+from learnflow_infra.services import kafka_config
+from learnflow_infra.services.kafka import Kafka
+from learnflow_infra.services.kafka_users import Right, rights
+
+
+def parsed(**kafka: object) -> settings.Settings:
+    return settings.parse({"kafka": kafka})
+
+
+def test_the_application_owns_what_begins_with_its_prefixes_and_nothing_else() -> None:
+    assert rights(parsed(user="shop", user_prefixes=["shop.", "cart."]).kafka) == {
+        Right("User:shop", "ALL", resource, prefix)
+        for resource in ("TOPIC", "GROUP", "TRANSACTIONAL_ID")
+        for prefix in ("shop.", "cart.")
+    }
+
+
+@pytest.mark.parametrize(
+    ("access", "allowed"),
+    [
+        ("read", {("TOPIC", "READ"), ("GROUP", "READ")}),
+        (
+            "write",
+            {
+                *(("TOPIC", "READ"), ("TOPIC", "WRITE")),
+                *(("TRANSACTIONAL_ID", "WRITE"), ("GROUP", "READ")),
+            },
+        ),
+        ("own", {("TOPIC", "ALL"), ("TRANSACTIONAL_ID", "ALL"), ("GROUP", "ALL")}),
+    ],
+)
+def test_what_an_access_allows(access: str, allowed: set[tuple[str, str]]) -> None:
+    user = {"name": "billing", "access": access, "topics": ["t."], "groups": ["g."]}
+    found = [
+        each for each in rights(parsed(users=[user]).kafka) if each.principal == "User:billing"
+    ]
+    assert {(each.resource, each.operation) for each in found} == allowed
+    assert all(each.name == ("g." if each.resource == "GROUP" else "t.") for each in found)
+    assert all(each[4:] == ("PREFIXED", "ALLOW", "*") for each in found)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
+def test_no_password_leaves_its_field(password: str) -> None:
+    login = kafka_config.scram_login("learnflow", password)
+    head, _, rest = login.partition('password="')
+    assert head.endswith('username="learnflow" ')
+    read, end = "", 0
+    while rest[end] not in '"\n\r':  # as Java's StreamTokenizer reads a quoted string
+        escaped = rest[end] == "\\"
+        end += escaped
+        read += {"n": "\n", "r": "\r"}.get(rest[end], rest[end]) if escaped else rest[end]
+        end += 1
+    assert read == password
+    assert rest[end:] == '";'
+
+
+@pytest.mark.parametrize("encryption", [True, False])
+def test_every_listener_asks_for_a_login(encryption: bool) -> None:
+    table = {"security": {"encryption": encryption}}
+    files = kafka_config.files(settings.parse(table), ["kafka-0"])
+    values = dict(line.split("=", 1) for line in files["server.properties"].splitlines())
+    names = [each.partition(":")[0] for each in values["listeners"].split(",")]
+    kind = "SASL_SSL" if encryption else "SASL_PLAINTEXT"
+    protocols = dict(
+        each.split(":") for each in values["listener.security.protocol.map"].split(",")
+    )
+    assert protocols == dict.fromkeys(names, kind)
+    mechanisms = {
+        name: values[f"listener.name.{name.lower()}.sasl.enabled.mechanisms"] for name in names
+    }
+    assert mechanisms == {
+        "CLIENT": "SCRAM-SHA-512",
+        "HOST": "SCRAM-SHA-512",
+        "BROKER": "PLAIN",
+        "CONTROLLER": "PLAIN",
+    }
+    assert values["allow.everyone.if.no.acl.found"] == "false"
+
+
+def test_each_user_has_a_password_and_a_secret_of_its_own() -> None:
+    given_ = parsed(users=[{"name": "billing"}, {"name": "audit", "access": "write"}])
+    kafka = Kafka()
+    data = kafka.credentials(given_)["data"]
+    credentials = {key: base64.b64decode(value).decode() for key, value in data.items()}
+    passwords = {key: each for key, each in credentials.items() if key.startswith("password.")}
+    names = {"node", "admin", "learnflow", "billing", "audit"}
+    assert set(passwords) == {f"password.{name}" for name in names}
+    assert len(set(passwords.values())) == len(names)
+    secrets = {
+        each["metadata"]["name"]: base64.b64decode(each["data"]["password"]).decode()
+        for each in kafka.connections(given_, credentials, "")
+    }
+    assert secrets == {
+        "kafka-connection": credentials["password.learnflow"],
+        "kafka-admin": credentials["password.admin"],
+        "kafka-connection-billing": credentials["password.billing"],
+        "kafka-connection-audit": credentials["password.audit"],
+    }
