@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -114,8 +116,12 @@ def stateful_set(
     volumes: list[Object],
     volume_size: str,
     storage_class: str,
+    configuration: Mapping[str, str] | None = None,
 ) -> Object:
-    """A hardened StatefulSet with one volume a pod, mounted by the container as `data`."""
+    """A hardened StatefulSet with one volume a pod, mounted by the container as `data`.
+
+    `configuration` is what its pods read at their start: they are replaced when it changes.
+    """
     claim: Object = {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": volume_size}},
@@ -132,7 +138,7 @@ def stateful_set(
             "podManagementPolicy": "Parallel",
             "selector": {"matchLabels": selector(name)},
             "template": {
-                "metadata": {"labels": labels(name)},
+                "metadata": {"labels": labels(name)} | _marked(configuration),
                 "spec": {
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
@@ -169,6 +175,13 @@ def stateful_set(
             ],
         },
     }
+
+
+def _marked(configuration: Mapping[str, str] | None) -> Object:
+    if configuration is None:
+        return {}
+    digest = hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()
+    return {"annotations": {"learnflow-app/configuration": digest[:16]}}
 
 
 def startup(ready_test: str) -> Object:

@@ -59,12 +59,13 @@ class Kafka:
         return {first + n: (pod, HOST_PORT) for n, pod in enumerate(self.pods(settings))}
 
     def objects(self, settings: Settings) -> list[Object]:
+        files = kafka_config.files(settings, self.pods(settings))
         return [
             {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
                 "metadata": manifests.metadata(settings, "kafka", "kafka-config"),
-                "data": kafka_config.files(settings, self.pods(settings)),
+                "data": files,
             },
             manifests.service(settings, "kafka", "kafka", {"client": CLIENT_PORT}),
             manifests.service(
@@ -89,6 +90,7 @@ class Kafka:
                 ],
                 volume_size=settings.kafka.volume,
                 storage_class=settings.kafka.storage_class,
+                configuration=files,
             ),
         ]
 

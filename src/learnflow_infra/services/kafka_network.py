@@ -1,7 +1,8 @@
 """kafka-python's connections, made so that it is known why one failed.
 
-The library tries again whatever happened, and in the end only says that it took too long. It also
-drops what it has just read where the connection ends right behind it, as a broker's refusal does.
+The library tries again whatever happened, and in the end only says that it took too long; a TLS
+handshake it awaits for ever. It also drops what it has just read where the connection ends right
+behind it, as it does behind a broker's refusal.
 """
 
 from __future__ import annotations
@@ -47,12 +48,13 @@ def network(report: Callable[[Exception], None], **config: Any) -> tuple[Any, An
 
     selector = NetworkSelector(**config)
     manager = _manager()(selector, **config)
-    manager.report = report
+    manager.selector, manager.report = selector, report
     return KafkaNetClient(net=selector, manager=manager), manager
 
 
 @functools.cache
 def _manager() -> Any:
+    from kafka.errors import KafkaTimeoutError
     from kafka.net.http_connect import HttpConnectProxy
     from kafka.net.manager import KafkaConnectionManager
 
@@ -66,6 +68,7 @@ def _manager() -> Any:
             return made
 
     class Manager(KafkaConnectionManager):  # type: ignore[misc]
+        selector: Any
         report: Callable[[Exception], None]
         _refusal: Exception | None = None
 
@@ -73,8 +76,17 @@ def _manager() -> Any:
             if self._refusal:
                 raise self._refusal
             connection = super().get_connection(node_id, **options)
-            connection.init_future.add_errback(self._failed)
+            if not connection.init_future.is_done:
+                connection.init_future.add_errback(self._failed)
+                limit = options.get("timeout_ms") or self.socket_connection_setup_timeout_ms(
+                    node_id
+                )
+                self.selector.call_later(limit / 1000, lambda: self._give_up(connection))
             return connection
+
+        def _give_up(self, connection: Any) -> None:
+            if not connection.init_future.is_done:
+                connection.close(KafkaTimeoutError("no answer to the handshake"))
 
         def _failed(self, error: Exception) -> None:
             self.report(error)
