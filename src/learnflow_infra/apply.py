@@ -90,6 +90,23 @@ def scoped(kube: Kube, namespace: str) -> dict[Key, Object]:
     }
 
 
+def secrets(kube: Kube, settings: Settings, service: Service) -> Secrets:
+    """The values of a deployed service's Secrets.
+
+    Raises Failure: `connection-missing`, `credentials-missing`.
+    """
+
+    def values(what: str) -> dict[str, str]:
+        name = f"{service.name}-{what}"
+        secret = kube.get("Secret", settings.cluster.namespace, name)
+        if secret is None:
+            message = f"the Secret {name} is not there"
+            raise Failure(finding(f"{what}-missing", message, service=service.name))
+        return decoded(secret)
+
+    return Secrets(values("connection"), values("credentials"))
+
+
 def decoded(secret: Object) -> dict[str, str]:
     """The values of a Secret."""
     data: Mapping[str, str] = secret.get("data") or {}

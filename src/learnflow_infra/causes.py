@@ -619,6 +619,14 @@ CAUSES = _table(
             "Run `learnflow-infra up`, which signs one for all names of the Services.",
         ),
         Cause(
+            "certificate-pending",
+            Exit.UNHEALTHY,
+            "The server has not taken up its new certificate yet.",
+            "Repeat `learnflow-infra up`; a node brings a Secret's change to a pod within two "
+            "minutes.",
+            heals=True,
+        ),
+        Cause(
             "tls-missing",
             Exit.UNHEALTHY,
             "The server does not offer TLS, which the connection Secret asks for.",

@@ -111,6 +111,16 @@ def _loaded(pair: Pair) -> tuple[x509.Certificate, EllipticCurvePrivateKey]:
     return certificate, key
 
 
+def end(certificate: str) -> datetime.datetime | None:
+    """When a certificate ends; None where it is none."""
+    from cryptography import x509
+
+    try:
+        return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
+    except ValueError:
+        return None
+
+
 def load_library() -> None:
     """Import what signs (0.1 s): called while something else is waited for."""
     from cryptography import x509  # noqa: F401

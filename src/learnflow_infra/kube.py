@@ -247,7 +247,7 @@ class Kube:
         """Set annotations of an object that is there."""
         self.request(
             "PATCH",
-            path(kind, namespace, name),
+            path("patch", kind, namespace, name),
             query={"fieldManager": FIELD_MANAGER},
             body={"metadata": {"annotations": marks}},
             content_type="application/merge-patch+json",

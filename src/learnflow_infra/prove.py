@@ -87,10 +87,7 @@ def _prove(
         )
     _check_volumes(kube.list("PersistentVolumeClaim", namespace, selector), service, state.total)
     if secrets is None:
-        secrets = Secrets(
-            _secret(kube, settings, service, "connection"),
-            _secret(kube, settings, service, "credentials"),
-        )
+        secrets = apply.secrets(kube, settings, service)
     verdict.endpoint = f"{secrets.connection['host']}:{secrets.connection['port']}"
 
     step = deadline.within(ROUND_TRIP_SECONDS)
@@ -122,15 +119,6 @@ def _check_volumes(claims: Sequence[Object], service: Service, expected: int) ->
     if unbound or len(claims) < expected:
         said = f"not bound: {', '.join(unbound)}" if unbound else f"{len(claims)} of {expected}"
         raise Failure(finding("volume-unbound", f"volumes {said}"[:300], service=service.name))
-
-
-def _secret(kube: Kube, settings: Settings, service: Service, what: str) -> dict[str, str]:
-    name = f"{service.name}-{what}"
-    secret = kube.get("Secret", settings.cluster.namespace, name)
-    if secret is None:
-        message = f"the Secret {name} is not there"
-        raise Failure(finding(f"{what}-missing", message, service=service.name))
-    return apply.decoded(secret)
 
 
 def _image(pods: Sequence[Object]) -> str:

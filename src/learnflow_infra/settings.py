@@ -19,6 +19,8 @@ from learnflow_infra.failures import Failure, finding
 SCOPE = "phase-2-infrastructure"
 # The brokers' and controllers' own user, and the administrator: both may do everything.
 KAFKA_NODE, KAFKA_ADMIN = KAFKA_OWN_USERS = ("node", "admin")
+# The roles that hold what declared users may do with the tables.
+POSTGRES_READ, POSTGRES_WRITE = POSTGRES_OWN_ROLES = ("learnflow_read", "learnflow_write")
 _PLACE = Path("learnflow-app") / SCOPE / "infra.toml"
 
 _DNS_LABEL = (r"[a-z]([-a-z0-9]{0,51}[a-z0-9])?", "a DNS label such as learnflow")
@@ -33,6 +35,7 @@ _STORAGE_CLASS = (r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?", "a StorageClass, or empt
 _TOPIC = (r"[A-Za-z0-9._-]{1,249}", "a Kafka topic name: letters, digits, . _ -")
 _PREFIX = (r"[A-Za-z0-9._-]{1,200}", "what names begin with, such as learnflow.")
 _USER = (r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", "a user's name such as billing: a-z, 0-9, -")
+_ROLE = (r"[a-z]([a-z0-9_]{0,38}[a-z0-9])?", "a role such as reports: a-z, 0-9, _")
 _IDENTIFIER = (r"[a-z_][a-z0-9_]{0,62}", "lower-case letters, digits and _, at most 63")
 _CONTEXT = (r"[^\x00-\x1f]{0,253}", "a context of your kubeconfig, or empty")
 
@@ -82,6 +85,14 @@ class KafkaUser:
 
 
 @dataclass(frozen=True)
+class PostgresUser:
+    """A role of its own, and whether it reads the application's tables or writes them as well."""
+
+    name: str = _required(_ROLE)
+    access: str = _choice("read", "write")
+
+
+@dataclass(frozen=True)
 class ClusterSettings:
     provider: str = _choice("auto", "minikube", "local")
     context: str = _text("", _CONTEXT)
@@ -124,6 +135,7 @@ class PostgresSettings:
     host_port: int = _number(15432, 1024, 65535)
     database: str = _text("learnflow", _IDENTIFIER)
     user: str = _text("learnflow", _IDENTIFIER)
+    users: tuple[PostgresUser, ...] = _tables(PostgresUser)
 
 
 # What a pod of each service asks for where the settings leave it empty: (cpu, memory).
@@ -194,10 +206,7 @@ def parse(table: dict[str, Any]) -> Settings:
     first = settings.kafka.host_port
     if settings.postgres.host_port in range(first, first + settings.kafka.brokers):
         raise ValueError("postgres.host_port: is one of Kafka's host ports")
-    if settings.postgres.user == "postgres" or settings.postgres.user.startswith("pg_"):
-        raise ValueError("postgres.user: must not be PostgreSQL's own superuser or a pg_ role")
-    if settings.postgres.database in ("postgres", "template0", "template1"):
-        raise ValueError("postgres.database: must not be one of PostgreSQL's own")
+    _check_postgres(settings.postgres)
     return settings
 
 
@@ -220,6 +229,19 @@ def _check_kafka(kafka: KafkaSettings) -> None:
     for prefix in (*kafka.user_prefixes, *declared):
         if "__".startswith(prefix[:2]):
             raise ValueError(f"kafka: {prefix!r} includes topics that Kafka keeps for itself")
+
+
+def _check_postgres(postgres: PostgresSettings) -> None:
+    users = [user.name for user in postgres.users]
+    for setting, name in (("user", postgres.user), *(("users", name) for name in users)):
+        if name in ("postgres", "public", "none") or name.startswith("pg_"):
+            raise ValueError(f"postgres.{setting}: {name!r} is a name that PostgreSQL keeps")
+        if name in POSTGRES_OWN_ROLES:
+            raise ValueError(f"postgres.{setting}: {name!r} is a role that the deployment keeps")
+        if [postgres.user, *users].count(name) > 1:
+            raise ValueError(f"postgres.users: {name!r} is named twice")
+    if postgres.database in ("postgres", "template0", "template1"):
+        raise ValueError("postgres.database: must not be one of PostgreSQL's own")
 
 
 def _record(kind: type, table: object, where: str) -> Any:

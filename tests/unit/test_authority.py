@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-import datetime
 import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 
+from issued import of_a_year
 from learnflow_infra import authority
 from learnflow_infra.apply import decoded
 from learnflow_infra.certificates import Authority, Pair
@@ -43,33 +41,12 @@ def test_a_certificate_is_kept_as_it_is(signer: Authority) -> None:
 def test_one_with_less_than_a_third_of_its_year_left_is_renewed(
     signer: Authority, days: int
 ) -> None:
-    # Its life begins a day ago, so that a third is reckoned from what is made here as well.
-    pair = issued_of_a_year(signer, days)
+    pair = of_a_year(signer, NAMES, left=days)
     assert not signer.lasting(pair, NAMES)
 
 
-def issued_of_a_year(signer: Authority, left: int) -> Pair:
-    """A certificate of a year of which so many days are left."""
-    pair = signer.issue("postgres", 365, alternatives=NAMES, client=False)
-    made = x509.load_pem_x509_certificate(pair.certificate.encode())
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(made.subject)
-        .issuer_name(made.issuer)
-        .public_key(made.public_key())  # type: ignore[arg-type]
-        .serial_number(made.serial_number)
-        .not_valid_before(now + datetime.timedelta(days=left - 365))
-        .not_valid_after(now + datetime.timedelta(days=left))
-    )
-    for extension in made.extensions:
-        builder = builder.add_extension(extension.value, extension.critical)
-    signed = builder.sign(signer._key, hashes.SHA256())
-    return Pair(signed.public_bytes(serialization.Encoding.PEM).decode(), pair.key)
-
-
 def test_one_with_more_left_is_kept(signer: Authority) -> None:
-    assert signer.lasting(issued_of_a_year(signer, 123), NAMES)
+    assert signer.lasting(of_a_year(signer, NAMES, left=123), NAMES)
 
 
 @pytest.mark.parametrize("change", ["names", "authority", "key", "damaged", "no key"])
@@ -126,7 +103,7 @@ def test_what_a_strict_client_refuses(signer: Authority, tmp_path: Path) -> None
     pair = foreign.issue("postgres", 365, alternatives=NAMES, client=False)
     assert refusal(pair, trusted, "postgres", tmp_path) == "certificate-authority"
     for left in (-1, 366):
-        other = issued_of_a_year(signer, left)
+        other = of_a_year(signer, NAMES, left=left)
         assert refusal(other, trusted, "postgres", tmp_path) == "certificate-expired"
     # One that is for clients alone.
     pair = signer.issue("postgres", 365, client=True)
@@ -166,7 +143,7 @@ def test_an_authority_that_is_none_is_named() -> None:
 
 def test_a_certificate_that_ends_within_a_month_is_named(signer: Authority, tmp_path: Path) -> None:
     for left, ending in ((29, True), (31, False)):
-        pair = issued_of_a_year(signer, left)
+        pair = of_a_year(signer, NAMES, left=left)
         certificate = handshake(pair, signer.pair.certificate, "postgres", tmp_path)
         if ending:
             with pytest.raises(Failure, match=f"certificate-ending.*{certificate['notAfter']}"):

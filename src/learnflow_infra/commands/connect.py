@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import socket
+import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
-from learnflow_infra import cluster, diagnosis, manifests
+from learnflow_infra import apply, cluster, diagnosis, manifests, paths
+from learnflow_infra.cluster import Provider
 from learnflow_infra.commands import Request, place
 from learnflow_infra.failures import Failure, finding
 from learnflow_infra.kube import Kube
+from learnflow_infra.prove import ROUND_TRIP_SECONDS
 from learnflow_infra.report import Report
-from learnflow_infra.services import Service
+from learnflow_infra.services import Access, Service
 from learnflow_infra.settings import Settings
 from learnflow_infra.tunnel import DialError, FromHost, Listener, on_localhost, splice
 
@@ -33,11 +38,17 @@ def connect(request: Request, ready: Callable[[Report], None]) -> None:
         lines = []
         for service in request.services:
             _require_deployed(kube, settings, service)
+            secrets = apply.secrets(kube, settings, service)
             ports = service.host_ports(settings)
             route = FromHost(kube, namespace, on_localhost(ports))
+            service.log_in(
+                Access(kube, settings, secrets, deadline.within(ROUND_TRIP_SECONDS)), route
+            )
             for port in ports:
                 open_.enter_context(_listener(service, route, port))
-            hint = dict(service.client_hint(settings))
+            certificate = secrets.connection.get("ca.crt")
+            file = _authority_file(provider, settings, certificate) if certificate else ""
+            hint = dict(service.client_hint(settings, file))
             secret = f"{service.name}-connection"
             hints[service.name] = hint | {"secret": secret}
             lines += [f"{service.name}:", *(f"  {key}={value}" for key, value in hint.items())]
@@ -71,6 +82,23 @@ def _require_deployed(kube: Kube, settings: Settings, service: Service) -> None:
         raise Failure(
             *(state.findings or (finding("pods-not-ready", message, service=service.name),))
         )
+
+
+def _authority_file(provider: Provider, settings: Settings, certificate: str) -> str:
+    """Leave the authority's certificate where a client can name it, and say where."""
+    folder = paths.cache() / "authorities"
+    place = hashlib.sha256(provider.context.encode()).hexdigest()[:8]
+    file = folder / f"{settings.cluster.namespace}-{place}.crt"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Written beside and moved: what lies there under the name is never written through.
+        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as new:
+            new.write(certificate)
+        Path(new.name).replace(file)
+    except OSError as error:
+        message = f"{error.filename or folder}: {error.strerror}"
+        raise Failure(finding("folder-unwritable", message)) from error
+    return str(file)
 
 
 def _listener(service: Service, route: FromHost, port: int) -> Listener:

@@ -25,7 +25,7 @@ def role(request: Request) -> Report:
     """The namespace as `up` makes it, a Role in it, and a ClusterRole that only reads."""
     settings = request.settings
     namespace = settings.cluster.namespace
-    labels = manifests.labels("learnflow")
+    labels = manifests.labels(manifests.SHARED)
     objects = [
         apply.marked(manifests.namespace(settings)),
         {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from learnflow_infra import apply, cluster, diagnosis, manifests
+from learnflow_infra import apply, authority, certificates, cluster, diagnosis, manifests
 from learnflow_infra.commands import Request, place
-from learnflow_infra.kube import Kube
+from learnflow_infra.kube import Kube, Object
 from learnflow_infra.report import Report
+from learnflow_infra.services import Service
 
 
 def status(request: Request) -> Report:
@@ -17,6 +19,7 @@ def status(request: Request) -> Report:
     provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
     rows: list[dict[str, Any]] = []
     with Kube(provider.kubectl, provider.context, deadline) as kube:
+        certificates.load_library()  # while kubectl comes up
         objects = apply.scoped(kube, namespace)
         pods = kube.list("Pod", namespace, manifests.SCOPE_SELECTOR)
         for service in request.services:
@@ -34,18 +37,39 @@ def status(request: Request) -> Report:
                     "deployed": workload is not None,
                     "pods": {"ready": state.ready, "total": state.total},
                     "image": service.image(settings),
+                    "certificate_ends": _certificate_ends(objects, service),
                     "volumes": {
                         name: claim.get("status", {}).get("phase", "Unknown")
                         for name, claim in sorted(claims.items())
                     },
                 }
             )
-    lines = [f"{'SERVICE':<9} {'PODS':<5} {'IMAGE':<22} VOLUMES"]
+    lines = [f"{'SERVICE':<9} {'PODS':<5} {'IMAGE':<22} {'ENCRYPTION':<16} VOLUMES"]
     for row in rows:
         counts = f"{row['pods']['ready']}/{row['pods']['total']}" if row["deployed"] else "-"
         volumes = ", ".join(f"{name} {phase}" for name, phase in row["volumes"].items()) or "-"
-        lines.append(f"{row['service']:<9} {counts:<5} {row['image']:<22} {volumes}")
+        lines.append(
+            f"{row['service']:<9} {counts:<5} {row['image']:<22} {_encryption(row):<16} {volumes}"
+        )
     lines.append(f"context {provider.context}, namespace {namespace}")
     return Report(
         "status", cluster=place(provider, settings), lines=lines, details={"status": rows}
     )
+
+
+def _certificate_ends(objects: Mapping[apply.Key, Object], service: Service) -> str | None:
+    """The day on which a service's certificate ends; None where clients are told of none."""
+
+    def values(name: str) -> dict[str, str]:
+        return apply.decoded(objects.get(("Secret", name), {}))
+
+    if "ca.crt" not in values(f"{service.name}-connection"):
+        return None
+    ends = certificates.end(values(authority.server_secret(service.name)).get("tls.crt", ""))
+    return str(ends.date()) if ends else "unknown"
+
+
+def _encryption(row: Mapping[str, Any]) -> str:
+    if not row["deployed"]:
+        return "-"
+    return f"until {row['certificate_ends']}" if row["certificate_ends"] else "OFF"

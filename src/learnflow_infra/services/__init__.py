@@ -83,12 +83,17 @@ class Service(Protocol):
         """Make what the settings declare inside the service so; says what it changed."""
         ...
 
+    def log_in(self, access: Access, route: Route) -> None:
+        """Connect by a route as a strict client does. Raises Failure with the cause."""
+        ...
+
     def prove(self, access: Access, route: Route) -> None:
         """A round trip of data by a route. Raises Failure with the cause."""
         ...
 
-    def client_hint(self, settings: Settings) -> Mapping[str, str]:
-        """What a client on the host needs, without secrets."""
+    def client_hint(self, settings: Settings, authority: str) -> Mapping[str, str]:
+        """What a client on the host needs, without secrets; `authority` is the path of the file
+        with the certificate that servers are checked by, empty without encryption."""
         ...
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from learnflow_infra import authority, manifests
 from learnflow_infra.services import Access, Object, kafka_config, kafka_proof, kafka_users
+from learnflow_infra.services.kafka_client import Login, connected
 from learnflow_infra.services.kafka_config import (
     BROKER_PORT,
     CERTIFICATE_FOLDER,
@@ -202,13 +203,14 @@ class Kafka:
         kind = "servicebinding.io/kafka"
         return manifests.secret(settings, "kafka", secret, values, kind=kind)
 
-    def client_hint(self, settings: Settings) -> Mapping[str, str]:
-        return {
+    def client_hint(self, settings: Settings, authority: str) -> Mapping[str, str]:
+        hint = {
             "bootstrap.servers": ",".join(self._localhost(settings)),
             "security.protocol": kafka_config.protocol(settings),
             "sasl.mechanism": SCRAM,
             "user": settings.kafka.user,
         }
+        return hint | ({"ssl.ca.location": authority} if authority else {})
 
     # ---- inside the running service
 
@@ -222,6 +224,11 @@ class Kafka:
         brokers = {address: (pod, BROKER_PORT) for pod, address in pods}
         inner = FromHost(access.kube, settings.cluster.namespace, brokers)
         return kafka_users.reconcile(access, inner, list(brokers), route, self._localhost(settings))
+
+    def log_in(self, access: Access, route: Route) -> None:
+        login = Login(access.connection["username"], access.connection["password"])
+        with connected(access, route, self._localhost(access.settings), login) as client:
+            client.admin()
 
     def prove(self, access: Access, route: Route) -> None:
         """A round trip as the application's user, and the cluster as its administrator sees it."""

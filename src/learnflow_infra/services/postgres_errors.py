@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from learnflow_infra.failures import Finding, chain, finding
+from learnflow_infra.services import tls
 
 _CODES = {
     "28P01": "postgres-password",
@@ -43,6 +44,8 @@ def of_client(error: Exception, where: str) -> Finding:
         fields = each.args[0] if each.args else None
         if isinstance(fields, Mapping):
             return explained(str(fields.get("C", "")), str(fields.get("M", "")), where)
+    if refusal := tls.refused(error, where, "postgres"):
+        return refusal
     if any(isinstance(each, TimeoutError) for each in errors):
         return finding("service-slow", f"{where}: no answer in time", service="postgres")
     return finding("connection-lost", f"{where}: {str(error)[:200]}", service="postgres")

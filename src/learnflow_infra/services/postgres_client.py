@@ -1,0 +1,142 @@
+"""Inside a running PostgreSQL: psql as the server's own user, and logins as a strict client."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import ssl
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from learnflow_infra.failures import Failure, finding
+from learnflow_infra.kube import ApiError
+from learnflow_infra.services import Access, postgres_errors, tls
+from learnflow_infra.services.postgres_roles import SESSION, literal
+from learnflow_infra.services.unreachable import place, unreachable
+from learnflow_infra.tunnel import DialError, Route
+
+POD = "postgres-0"
+PORT = 5432
+# https://www.postgresql.org/docs/current/protocol-message-formats.html, SSLRequest
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+_PRELUDE = """\
+\\set ON_ERROR_STOP on
+\\set VERBOSITY verbose
+\\pset tuples_only on
+\\pset format unaligned
+"""
+
+
+def psql(access: Access, script: str) -> str:
+    """What a script printed: run in the pod over the socket, where the server's own user needs no
+    password. Raises Failure with what the server says."""
+    command = ["psql", "--no-psqlrc", "--username=postgres", "--dbname=postgres"]
+    try:
+        stream = access.kube.exec(access.settings.cluster.namespace, POD, "postgres", command)
+    except ApiError as error:
+        raise _failure("service-unreachable", f"exec in pod {POD}: {error.message}") from error
+    output = {1: b"", 2: b"", 3: b""}
+    try:
+        stream.send(0, f"{_PRELUDE}{SESSION}{script}\\quit\n".encode())
+        while message := stream.receive(access.deadline.remaining()):
+            channel, data = message
+            output[channel] = (output.get(channel, b"") + data)[-65536:]
+            if channel == 3:
+                break
+    except (TimeoutError, OSError) as error:
+        raise _failure("service-slow", "psql in the pod did not end in time") from error
+    finally:
+        stream.close()
+    if b'"Success"' not in output[3]:
+        raise Failure(postgres_errors.of_psql(output[2].decode(errors="replace")))
+    return output[1].decode(errors="replace")
+
+
+def round_trip(access: Access, route: Route) -> None:
+    """Commit a random payload in a table, read it back on another connection, drop it."""
+    table = f"learnflow_probe_{secrets.token_hex(8)}"
+    payload = secrets.token_hex(32)
+    with login(access, route) as session:
+        session.run(f"create table {table} (payload text not null)")
+        try:
+            session.run(f"insert into {table} values (:payload)", payload=payload)
+            with login(access, route) as reader:
+                rows = reader.run(f"select payload from {table}")
+        finally:
+            session.run(f"drop table {table}")
+    if rows != [[payload]]:
+        raise _failure(
+            "round-trip-failed", f"read back {len(rows)} rows that are not the one written"
+        )
+
+
+@contextlib.contextmanager
+def login(access: Access, route: Route) -> Iterator[Any]:
+    """A session as the connection Secret says. Raises Failure, also of what goes wrong in it."""
+    import pg8000.exceptions
+    import pg8000.native
+
+    if route.name == "host":
+        host, port = "localhost", access.settings.postgres.host_port
+    else:
+        host, port = access.connection["host"], int(access.connection["port"])
+    user, database = access.connection["username"], access.connection["database"]
+    where = f"{place(route)}, role {user}, database {database}"
+    try:
+        sock = route.dial(host, port)
+    except DialError as error:
+        found = unreachable("postgres", route, f"{host}:{port}", str(error))
+        raise Failure(found) from error
+    sock.settimeout(access.deadline.remaining())
+    with contextlib.ExitStack() as open_:
+        open_.callback(sock.close)
+        try:
+            if access.connection.get("sslmode") != "disable":
+                sock = open_.enter_context(_encrypted(sock, host, access.connection, where))
+            session = pg8000.native.Connection(
+                user,
+                host=host,
+                port=port,
+                database=database,
+                password=access.connection["password"],
+                application_name="learnflow-infra",
+                sock=sock,
+                ssl_context=False,  # the socket is what it should be
+            )
+            try:
+                yield session
+            finally:
+                with contextlib.suppress(Exception):
+                    session.close()
+        except (pg8000.exceptions.Error, OSError) as error:
+            found = postgres_errors.of_client(error, where)
+            if found.code == "postgres-password" and not _role_exists(access, user):
+                message = f"{where}: there is no such role"
+                found = finding("postgres-role", message, service="postgres")
+            raise Failure(found) from error
+
+
+def _encrypted(
+    sock: socket.socket, host: str, connection: Mapping[str, str], where: str
+) -> ssl.SSLSocket:
+    """The connection as a strict client's; it is made here to see the server's certificate."""
+    sock.sendall(_SSL_REQUEST)
+    if sock.recv(1) != b"S":
+        raise _failure("tls-missing", f"{where}: the server answers in the clear alone")
+    secure = tls.strict(connection.get("ca.crt", ""), "postgres").wrap_socket(
+        sock, server_hostname=host
+    )
+    tls.require_lasting(secure.getpeercert() or {}, where, "postgres")
+    return secure
+
+
+def _role_exists(access: Access, user: str) -> bool:
+    """The server lets no client tell a missing role from a wrong password."""
+    query = f"select 'there' from pg_roles where rolname = {literal(user)};\n"
+    return "there" in psql(access, query)
+
+
+def _failure(code: str, message: str) -> Failure:
+    return Failure(finding(code, message, service="postgres"))
