@@ -40,6 +40,7 @@ var components = map[string]func() int{
 	"kube-proxy": command(func() *cobra.Command { return proxy.NewProxyCommand() }),
 	"kubectl":    runKubectl,
 	"dns":        failing(runDNS),
+	"policies":   failing(runPolicies),
 	"storage":    failing(runStorage),
 	"stop-pods":  failing(runStopPods),
 }

@@ -38,6 +38,16 @@ func run(command string, arguments []string) error {
 		}
 		_, err = io.Copy(os.Stdout, answer.Body)
 		return err
+	case "listen": // tcp:PORT|udp:PORT…: sends back what it gets
+		return listen(arguments)
+	case "dial": // tcp|udp ADDRESS: says `reached`, or why not
+		fmt.Println(dial(arguments[0], arguments[1]))
+		return nil
+	case "talk": // ADDRESS: what comes on stdin, there and back
+		return talk(arguments[0])
+	case "sleep":
+		time.Sleep(time.Hour)
+		return nil
 	case "lookup": // NAME
 		addresses, err := net.LookupHost(arguments[0])
 		fmt.Print(strings.Join(addresses, " "))
@@ -64,4 +74,82 @@ func serve(folder string) error {
 			}
 			_, _ = answer.Write(content)
 		}))
+}
+
+func listen(places []string) error {
+	failed := make(chan error)
+	for _, place := range places {
+		protocol, port, _ := strings.Cut(place, ":")
+		if protocol == "udp" {
+			socket, err := net.ListenPacket("udp4", ":"+port)
+			if err != nil {
+				return err
+			}
+			go func() { failed <- echoPackets(socket) }()
+			continue
+		}
+		listener, err := net.Listen("tcp4", ":"+port)
+		if err != nil {
+			return err
+		}
+		go func() { failed <- echoStreams(listener) }()
+	}
+	fmt.Println("listening")
+	return <-failed
+}
+
+func echoPackets(socket net.PacketConn) error {
+	content := make([]byte, 512)
+	for {
+		size, from, err := socket.ReadFrom(content)
+		if err != nil {
+			return err
+		}
+		if _, err := socket.WriteTo(content[:size], from); err != nil {
+			return err
+		}
+	}
+}
+
+func echoStreams(listener net.Listener) error {
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer connection.Close()
+			_, _ = io.Copy(connection, connection)
+		}()
+	}
+}
+
+// dial tries once: what is refused is told by the error, not by the time it took.
+func dial(network, address string) string {
+	connection, err := net.DialTimeout(network, address, 5*time.Second)
+	if err != nil {
+		return err.Error()
+	}
+	defer connection.Close()
+	if network == "udp" { // nothing was sent yet
+		_ = connection.SetDeadline(time.Now().Add(5 * time.Second))
+		if _, err := connection.Write([]byte("asked")); err != nil {
+			return err.Error()
+		}
+		if _, err := connection.Read(make([]byte, 512)); err != nil {
+			return err.Error()
+		}
+	}
+	return "reached"
+}
+
+func talk(address string) error {
+	connection, err := net.DialTimeout("tcp", address, 5*time.Second)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	go func() { _, _ = io.Copy(connection, os.Stdin) }()
+	_, err = io.Copy(os.Stdout, connection)
+	return err
 }

@@ -30,7 +30,7 @@ _PACKAGES = {
     "host-local": "containernetworking-plugins",
     "loopback": "containernetworking-plugins",
 }
-_BINARY, _PAUSE = layout.NAME, "pause.tar"
+_BINARY, _ADMIT, _PAUSE = layout.NAME, "admit", "pause.tar"
 _GO = {"CGO_ENABLED": "0", "GOWORK": "off"}
 _LEAST_GO = (1, 21)  # older ones cannot fetch the version that the module asks for
 _SAY_SECONDS = 5.0
@@ -69,7 +69,7 @@ def programs(deadline: Deadline, say: Callable[[str], None]) -> layout.Programs:
     target = folder() / _key()
     if not target.is_dir():
         _build(target, deadline, say)
-    return layout.Programs(target / _BINARY, target / _PAUSE, environment)
+    return layout.Programs(target / _BINARY, target / _ADMIT, target / _PAUSE, environment)
 
 
 @cache
@@ -96,6 +96,7 @@ def _build(target: Path, deadline: Deadline, say: Callable[[str], None]) -> None
             f" -X {stamp}.gitMinor={minor} -X {stamp}.gitTreeState=clean"
         )
         _go_build(".", work / _BINARY, flags, deadline, say)
+        _go_build("./admit", work / _ADMIT, "-s -w", deadline, say)
         _go_build("./pause", Path(name, "pause"), "-s -w", deadline, say)
         _pause_archive(Path(name, "pause"), work / _PAUSE)
         work.rename(target)

@@ -25,10 +25,10 @@ class Component:
     health: str | None = None  # a URL that answers 200 when it works
 
 
-def components(node: str, search: str, cgroup: str) -> dict[str, Component]:
+def components(node: str, admit: str, search: str, cgroup: str) -> dict[str, Component]:
     """All of them by name. `search` is the node's PATH; writes their configuration files."""
     layout.CONFIG.mkdir(mode=0o700, parents=True, exist_ok=True)
-    cri = _cri(search)
+    cri = _cri(search, admit)
     kubelet = _write("kubelet.json", _kubelet(cgroup))
     proxy = _write("proxy.json", _proxy())
     corefile = layout.CONFIG / "Corefile"
@@ -69,6 +69,13 @@ def components(node: str, search: str, cgroup: str) -> dict[str, Component]:
             (node, "kube-proxy", f"--config={proxy}"),
             "http://127.0.0.1:10256/healthz",
         ),
+        Component(
+            "policies",
+            (
+                *(node, "policies", str(layout.kubeconfig("policies")), str(layout.POLICIES)),
+                *(layout.PODS, layout.DNS_ADDRESS),
+            ),
+        ),
         Component("dns", (node, "dns", str(corefile)), "http://127.0.0.1:8181/ready"),
         Component(
             "storage",
@@ -95,12 +102,14 @@ _ETCD = (
     "--advertise-client-urls=https://127.0.0.1:2379",
     # On one port with HTTP, watches starve, and with them everything that waits for a change.
     "--listen-client-http-urls=https://127.0.0.1:2382",
-    "--listen-peer-urls=http://127.0.0.1:2380",
-    "--initial-advertise-peer-urls=http://127.0.0.1:2380",
-    f"--initial-cluster={layout.NAME}=http://127.0.0.1:2380",
+    "--listen-peer-urls=https://127.0.0.1:2380",
+    "--initial-advertise-peer-urls=https://127.0.0.1:2380",
+    f"--initial-cluster={layout.NAME}=https://127.0.0.1:2380",
     "--listen-metrics-urls=http://127.0.0.1:2381",
     *(f"--cert-file={_PKI}/etcd.crt", f"--key-file={_PKI}/etcd.key"),
     *(f"--trusted-ca-file={_PKI}/etcd-ca.crt", "--client-cert-auth"),
+    *(f"--peer-cert-file={_PKI}/etcd.crt", f"--peer-key-file={_PKI}/etcd.key"),
+    *(f"--peer-trusted-ca-file={_PKI}/etcd-ca.crt", "--peer-client-cert-auth"),
 )
 
 _API_SERVER = (
@@ -148,7 +157,7 @@ _CONTROLLER_MANAGER = (
 
 _COREFILE = f"""\
 cluster.local in-addr.arpa ip6.arpa {{
-    bind {layout.NODE_ADDRESS}
+    bind {layout.DNS_ADDRESS}
     errors
     ready 127.0.0.1:8181
     kubernetes {{
@@ -159,7 +168,7 @@ cluster.local in-addr.arpa ip6.arpa {{
     loadbalance
 }}
 . {{
-    bind {layout.NODE_ADDRESS}
+    bind {layout.DNS_ADDRESS}
     template ANY ANY {{
         rcode NXDOMAIN
     }}
@@ -211,13 +220,14 @@ def _proxy() -> dict[str, Any]:
         "mode": "nftables",
         "clientConnection": {"kubeconfig": str(layout.kubeconfig("proxy"))},
         "hostnameOverride": layout.NAME,
+        "healthzBindAddress": "127.0.0.1:10256",
         "clusterCIDR": layout.PODS,
         "conntrack": {"maxPerCore": 0},  # the limit is the machine's
         "nftables": {"minSyncPeriod": _MIN_SYNC},
     }
 
 
-def _cri(search: str) -> Path:
+def _cri(search: str, admit: str) -> Path:
     """containerd's configuration and the pods' network.
 
     Pods are routed, not bridged: a bridge needs netfilter's bridge module for a pod to reach
@@ -232,18 +242,17 @@ def _cri(search: str) -> Path:
                 "ipMasq": False,
                 "ipam": {
                     "type": "host-local",
-                    "dataDir": "/run/addresses",  # anew at each start, like the sandboxes
+                    "dataDir": str(layout.ADDRESSES),
                     "ranges": [[{"subnet": layout.PODS}]],
                     "routes": [{"dst": "0.0.0.0/0"}],
                 },
-            }
+            },
+            {"type": "admit", "socket": str(layout.POLICIES / "socket")},
         ],
     }
     folder = layout.CONFIG / "cni"
     folder.mkdir(exist_ok=True)
     (folder / f"{layout.NAME}.conflist").write_text(json.dumps(network, indent=1))
-    plugins = shutil.which("ptp", path=search)
-    assert plugins is not None
     config = layout.CONFIG / "containerd.toml"
     config.write_text(f"""\
 version = 2
@@ -259,10 +268,23 @@ restrict_oom_score_adj = {str(not _may_raise_limits()).lower()}
 disable_apparmor = true
 
 [plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "{Path(plugins).parent}"
+bin_dir = "{_plugins(search, admit)}"
 conf_dir = "{folder}"
 """)
     return config
+
+
+def _plugins(search: str, admit: str) -> Path:
+    """A folder with all of them, as the runtime wants it."""
+    folder = layout.CONFIG / "plugins"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "admit").symlink_to(admit)
+    for name in ("ptp", "host-local", "loopback"):
+        found = shutil.which(name, path=search)
+        assert found is not None
+        (folder / name).symlink_to(found)
+    return folder
 
 
 def _may_raise_limits() -> bool:

@@ -83,6 +83,7 @@ def _mounts(deadline: Deadline) -> None:
 def _network(deadline: Deadline) -> None:
     commands = f"""\
 link set lo up
+address add {layout.DNS_ADDRESS}/32 dev lo
 address add {layout.NODE_ADDRESS}/{layout.LINK_PREFIX} dev {NODE_LINK}
 link set {NODE_LINK} up
 route add {layout.SERVICES} dev lo src {layout.NODE_ADDRESS}

@@ -22,6 +22,7 @@ PODS = "10.219.64.0/18"
 SERVICES = "10.219.128.0/20"
 API_SERVICE = "10.219.128.1"
 DNS_SERVICE = "10.219.128.10"
+DNS_ADDRESS = "10.219.0.10"  # the server's own, so that a network policy can mean it alone
 API_SERVER = f"https://{NODE_ADDRESS}:6443"
 
 STATE = Path("/var/lib") / NAME
@@ -33,6 +34,8 @@ VOLUMES = STATE / "volumes"
 CONTAINERD_SOCKET = RUN / "containerd.sock"
 LOCK = RUN / "lock"  # held for as long as the node lives
 READY = RUN / "ready"  # there for as long as every component is well
+ADDRESSES = Path("/run/addresses")  # the node's own /run: anew at each start, like the sandboxes
+POLICIES = Path("/run/policies")
 CGROUP = RUN / "cgroup"  # names the cgroup of the last start
 
 
@@ -41,6 +44,7 @@ class Programs:
     """What the build made, and the environment in which the node finds everything else."""
 
     node: Path
+    admit: Path
     pause_archive: Path
     environment: dict[str, str]
 

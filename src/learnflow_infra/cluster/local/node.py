@@ -43,10 +43,10 @@ class NodeEnds(Exception):
 
 
 class Node:
-    def __init__(self, binary: str, pause_archive: str, cgroup: str) -> None:
+    def __init__(self, binary: str, admit: str, pause_archive: str, cgroup: str) -> None:
         self._binary = binary
         self._pause_archive = pause_archive
-        self._components = components(binary, os.environ["PATH"], cgroup)
+        self._components = components(binary, admit, os.environ["PATH"], cgroup)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._died: list[str] = []
         self._deaths: deque[float] = deque(maxlen=_DEATHS)
@@ -89,7 +89,7 @@ class Node:
         self._spawn("kubelet", "kube-controller-manager", "kube-proxy")
         for path, body in objects.baseline():
             self._api.apply(path, body)
-        self._spawn("dns", "kube-scheduler", "storage")
+        self._spawn("policies", "dns", "kube-scheduler", "storage")
         self._await_healthy(deadline, *self._components)
         self._await("node", lambda: past.node_is_ready(self._api), deadline)
         layout.READY.touch()
@@ -127,7 +127,9 @@ class Node:
             except Exception as error:  # whatever it is, the rest is still to be ended
                 _say(f"not all pods ended as they should: {error}")
             _say("pods ended")
-        self._stop("storage", "dns", "kube-proxy", "kube-scheduler", "kube-controller-manager")
+        self._stop(
+            "storage", "dns", "policies", "kube-proxy", "kube-scheduler", "kube-controller-manager"
+        )
         for name in ("kube-apiserver", "etcd", "containerd"):
             self._stop(name)
         _say("ended")
@@ -234,4 +236,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    Node(*sys.argv[1:4]).live()
+    Node(*sys.argv[1:5]).live()

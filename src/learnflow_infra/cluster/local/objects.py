@@ -32,6 +32,14 @@ def baseline() -> list[tuple[str, dict[str, Any]]]:
                 ("storage.k8s.io", ["storageclasses"], ["get", "list", "watch"]),
             ],
         ),
+        *_allowed(
+            "learnflow:policies",
+            "learnflow:policies",
+            [
+                ("", ["pods", "namespaces"], ["list", "watch"]),
+                ("networking.k8s.io", ["networkpolicies"], ["list", "watch"]),
+            ],
+        ),
         _binding(
             "learnflow:apiserver", "kube-apiserver-kubelet-client", "system:kubelet-api-admin"
         ),
@@ -103,7 +111,7 @@ def _dns_endpoints() -> tuple[str, dict[str, Any]]:
             },
         },
         "addressType": "IPv4",
-        "endpoints": [{"addresses": [layout.NODE_ADDRESS], "conditions": {"ready": True}}],
+        "endpoints": [{"addresses": [layout.DNS_ADDRESS], "conditions": {"ready": True}}],
         "ports": [
             {"name": "dns", "port": 53, "protocol": "UDP"},
             {"name": "dns-tcp", "port": 53, "protocol": "TCP"},

@@ -25,17 +25,19 @@ _USERS = {
     "proxy": ("system:kube-proxy", []),
     "dns": ("system:coredns", []),
     "storage": ("learnflow:storage", []),
+    "policies": ("learnflow:policies", []),
 }
 
 
 def ensure() -> None:
-    """Make the certificates, keys and kubeconfigs unless they are all there."""
-    done = layout.PKI / "complete"
-    if done.exists():
+    """Make the certificates, keys and kubeconfigs, all anew unless there are those of all users."""
+    done, users = layout.PKI / "complete", "\n".join(_USERS)
+    if done.exists() and done.read_text() == users:
         return
+    done.unlink(missing_ok=True)
     for folder in (layout.PKI, layout.CONFIG):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    cluster = _Authority("ca", "learnflow-local")
+    cluster = _Authority("ca", "learnflow-local-ca")
     etcd = _Authority("etcd-ca", "learnflow-local-etcd")
     front = _Authority("front-proxy-ca", "learnflow-local-front-proxy")
     cluster.issue(
@@ -57,7 +59,7 @@ def ensure() -> None:
     for user, (name, groups) in _USERS.items():
         cluster.issue(user, name, groups=groups)
         _kubeconfig(user)
-    done.touch()
+    done.write_text(users)
 
 
 class _Authority:

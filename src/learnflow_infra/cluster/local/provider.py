@@ -187,7 +187,7 @@ def _launch(programs: layout.Programs, cgroup: str, deadline: Deadline) -> None:
     argv = (
         *("unshare", *namespaces, "--fork", "--kill-child", "--mount-proc"),
         *(sys.executable, "-m", "learnflow_infra.cluster.local.node"),
-        *(str(programs.node), str(programs.pause_archive), cgroup),
+        *(str(programs.node), str(programs.admit), str(programs.pause_archive), cgroup),
     )
     held = lock.hold_for_node()
     log = os.open(layout.LOGS / "node.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
