@@ -24,7 +24,10 @@ from learnflow_infra.settings import SCOPE, Settings
 
 # Remembers all that was applied, so that a field no longer desired is noticed as well.
 _APPLIED = "learnflow-app/applied"
-_KINDS = ("Secret", "ConfigMap", "Service", "StatefulSet", "PersistentVolumeClaim")
+_KINDS = (
+    *("Secret", "ConfigMap", "NetworkPolicy", "Service"),
+    *("StatefulSet", "PersistentVolumeClaim"),
+)
 
 Key = tuple[str, str]
 
@@ -46,10 +49,10 @@ def apply(kube: Kube, settings: Settings, services: Sequence[Service]) -> Applie
     result = Applied()
     namespace = settings.cluster.namespace
     existing = kube.get("Namespace", None, namespace)
-    if existing is None:
-        _write(kube, manifests.namespace(settings), None, result, True)
-    elif existing.get("metadata", {}).get("deletionTimestamp"):
+    if existing and existing["metadata"].get("deletionTimestamp"):
         raise Failure(finding("namespace-terminating", f"namespace {namespace} is being deleted"))
+    if existing is None or manifests.SCOPE_LABEL in (existing["metadata"].get("labels") or {}):
+        _write(kube, manifests.namespace(settings), existing, result, existing is None)
     live = scoped(kube, namespace) if existing else {}
     fresh = existing is None
     signer = _authority(kube, settings, live, result) if settings.security.encryption else None
@@ -178,7 +181,7 @@ def _write(
         raise _foreign(manifest)
     if current is not None:
         mark = current["metadata"].get("annotations", {}).get(_APPLIED)
-        if mark == _digest(manifest) and satisfied(_contents(manifest), current):
+        if mark == _digest(manifest) and _is_so(manifest, current):
             return
     with _refusals(manifest):
         kube.apply(marked(manifest))
@@ -233,9 +236,13 @@ def _prune(
             result.pruned.append(f"{kind.lower()}/{name}")
 
 
-def _contents(manifest: Object) -> Object:
-    """A manifest without its type, which the items of a list do not carry."""
-    return {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
+def _is_so(manifest: Object, current: Object) -> bool:
+    # What is added to a policy opens something.
+    if manifest["kind"] == "NetworkPolicy" and manifest["spec"] != current["spec"]:
+        return False
+    # The items of a list do not carry their type.
+    contents = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
+    return satisfied(contents, current)
 
 
 def satisfied(desired: Any, live: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from learnflow_infra.settings import SCOPE, Settings
@@ -16,8 +16,30 @@ SCOPE_LABEL = "learnflow-app/scope"
 SCOPE_SELECTOR = f"{SCOPE_LABEL}={SCOPE}"
 # Marks what belongs to a service's data: `down` keeps it, `down --purge` removes it.
 DATA_LABEL = "learnflow-app/data"
+# Pods with this label, in the services' namespace, may connect to them.
+CLIENT_LABEL = "learnflow-app/client"
 # The name of what belongs to no one service.
 SHARED = "learnflow"
+
+# https://kubernetes.io/docs/concepts/security/pod-security-standards/
+_POD_SECURITY = {
+    f"pod-security.kubernetes.io/{mode}": value
+    for mode, value in {
+        "enforce": "restricted",
+        # A release that asks for more must not keep these pods from starting again.
+        "enforce-version": "v1.34",
+        "warn": "restricted",
+        "audit": "restricted",
+    }.items()
+}
+# Where DNS is in a cluster: CoreDNS's and kube-dns's pods, and NodeLocal DNSCache's address.
+_DNS_PEERS = [
+    {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    },
+    {"ipBlock": {"cidr": "169.254.20.10/32"}},
+]
 
 
 def labels(service: str) -> dict[str, str]:
@@ -49,11 +71,45 @@ def metadata(settings: Settings, service: str, name: str, *, data: bool = False)
 
 
 def namespace(settings: Settings) -> Object:
+    marks = labels(SHARED) | _POD_SECURITY
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": settings.cluster.namespace, "labels": labels(SHARED)},
+        "metadata": {"name": settings.cluster.namespace, "labels": marks},
     }
+
+
+def network_policy(
+    settings: Settings, name: str, *, clients: Sequence[int], peers: Sequence[int] = ()
+) -> Object:
+    """Closes a service's pods but for these TCP ports: to clients, and among themselves.
+
+    All that they may reach is DNS and each other.
+    """
+    own = [{"podSelector": {"matchLabels": selector(name)}}]
+    labelled = [{"podSelector": {"matchLabels": {CLIENT_LABEL: "true"}}}]
+    ingress: list[Object] = [{"from": labelled, "ports": _ports("TCP", clients)}]
+    egress: list[Object] = [
+        {"to": _DNS_PEERS, "ports": [*_ports("UDP", [53]), *_ports("TCP", [53])]}
+    ]
+    if peers:
+        ingress.append({"from": own, "ports": _ports("TCP", peers)})
+        egress.append({"to": own, "ports": _ports("TCP", peers)})
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(settings, name, name),
+        "spec": {
+            "podSelector": {"matchLabels": selector(name)},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": ingress,
+            "egress": egress,
+        },
+    }
+
+
+def _ports(protocol: str, numbers: Sequence[int]) -> list[Object]:
+    return [{"protocol": protocol, "port": number} for number in numbers]
 
 
 def secret(

@@ -48,10 +48,11 @@ RESOURCES = {
     "Secret": Resource("", "v1", "secrets", in_namespace=f"{_OWN} update"),
     "ConfigMap": Resource("", "v1", "configmaps", in_namespace=_OWN),
     "Service": Resource("", "v1", "services", in_namespace=_OWN),
+    "NetworkPolicy": Resource("networking.k8s.io", "v1", "networkpolicies", in_namespace=_OWN),
     "StatefulSet": Resource("apps", "v1", "statefulsets", in_namespace=_OWN),
     "Deployment": Resource("apps", "v1", "deployments", in_namespace="list"),
     "ReplicaSet": Resource("apps", "v1", "replicasets", in_namespace="list"),
-    "DaemonSet": Resource("apps", "v1", "daemonsets", in_namespace="list"),
+    "DaemonSet": Resource("apps", "v1", "daemonsets", in_namespace="list", in_cluster="list"),
     "Job": Resource("batch", "v1", "jobs", in_namespace="list"),
     "PersistentVolumeClaim": Resource(
         "", "v1", "persistentvolumeclaims", in_namespace="list delete"

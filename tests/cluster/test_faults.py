@@ -262,25 +262,35 @@ def crowd(deployed: Person) -> Iterator[str]:
     deployed.kubectl("delete", "namespace", "others")
 
 
-def pod(name: str, namespace: str, image: str, command: str, **metadata: object) -> str:
-    container = {
-        "name": "main",
-        "image": image,
-        "imagePullPolicy": "Never",
-        "command": ["sh", "-c", command],
+def spec(image: str, command: str) -> dict[str, object]:
+    """A pod that the restricted Pod Security Standard lets in."""
+    return {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 0,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 1000,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": "main",
+                "image": image,
+                "imagePullPolicy": "Never",
+                "command": ["sh", "-c", command],
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+            }
+        ],
     }
-    return json.dumps(
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "namespace": namespace, **metadata},
-            "spec": {
-                "restartPolicy": "Never",
-                "terminationGracePeriodSeconds": 0,
-                "containers": [container],
-            },
-        }
-    )
+
+
+def pod(name: str, namespace: str, image: str, command: str, **metadata: object) -> str:
+    meta = {"name": name, "namespace": namespace, **metadata}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec(image, command)}
+    return json.dumps(body)
 
 
 def ended(person: Person, kind: str, name: str, condition: str) -> None:
@@ -288,7 +298,13 @@ def ended(person: Person, kind: str, name: str, condition: str) -> None:
 
 
 def test_a_finished_job_is_no_fault(deployed: Person, image: str) -> None:
-    deployed.kubectl("create", "job", "done", "-n", NAMESPACE, f"--image={image}", "--", "true")
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "done", "namespace": NAMESPACE},
+        "spec": {"template": {"spec": spec(image, "true")}},
+    }
+    deployed.kubectl("create", "-f", "-", stdin=json.dumps(job))
     try:
         ended(deployed, "job", "done", "condition=Complete")
         assert deployed.run("verify").exit_code == 0

@@ -48,7 +48,7 @@ def test_render_asks_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:
     body = json.loads(capsys.readouterr().out)
     jsonschema.validate(body, SCHEMA)
     kinds = {each["kind"] for each in body["manifests"]}
-    assert kinds == {"Namespace", "ConfigMap", "Service", "StatefulSet"}
+    assert kinds == {"Namespace", "ConfigMap", "NetworkPolicy", "Service", "StatefulSet"}
 
 
 def test_the_readme_names_every_command() -> None:

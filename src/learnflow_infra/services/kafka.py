@@ -68,6 +68,12 @@ class Kafka:
                 "metadata": manifests.metadata(settings, "kafka", "kafka-config"),
                 "data": files,
             },
+            manifests.network_policy(
+                settings,
+                "kafka",
+                clients=[CLIENT_PORT],
+                peers=[CLIENT_PORT, BROKER_PORT, CONTROLLER_PORT],
+            ),
             manifests.service(settings, "kafka", "kafka", {"client": CLIENT_PORT}),
             manifests.service(
                 settings,

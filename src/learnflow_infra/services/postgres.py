@@ -60,6 +60,7 @@ class Postgres:
 
     def objects(self, settings: Settings) -> list[Object]:
         return [
+            manifests.network_policy(settings, "postgres", clients=[PORT]),
             manifests.service(settings, "postgres", "postgres", {"postgres": PORT}),
             manifests.service(
                 settings, "postgres-nodes", "postgres", {"postgres": PORT}, headless=True
