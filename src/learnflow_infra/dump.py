@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from learnflow_infra import cluster, evidence, manifests, symptoms, workloads
+from learnflow_infra import cluster, hidden, manifests, symptoms, workloads
 from learnflow_infra.deadline import Deadline
 from learnflow_infra.excerpt import plain
 from learnflow_infra.failures import Failure, Finding, finding
@@ -46,17 +46,17 @@ def dump(argv: Sequence[str], settings: Settings, findings: Iterable[Finding]) -
     ]
     for each in findings:
         lines += [f"{each.code}  {each.service or '-'}: {each.message}", f"  -> {each.remedy}"]
-    hidden: Sequence[str] = ()
+    longest_first: Sequence[str] = ()
     deadline = Deadline(_SECONDS)
     try:
         provider = cluster.choose(settings.cluster, deadline)
         with Kube(provider.kubectl, provider.context, deadline) as kube:
             secrets, sections = _cluster(kube, settings.cluster.namespace)
-            hidden = sorted(secrets, key=len, reverse=True)
+            longest_first = sorted(secrets, key=len, reverse=True)
             lines += sections
     except (Failure, ApiError) as error:
         lines += ["", f"the cluster could not be read: {error}"]
-    text = "\n".join(plain(line, hidden).rstrip() for line in lines) + "\n"
+    text = "\n".join(plain(line, longest_first).rstrip() for line in lines) + "\n"
     return bounded(text, MOST_BYTES)
 
 
@@ -78,14 +78,13 @@ def _cluster(kube: Kube, namespace: str) -> tuple[set[str], list[str]]:
     for kind, items in shown.items():
         lines += ["", f"== {kind}", *_described(items)]
     try:
-        hidden = evidence.secrets(kube, namespace)
-        hidden |= evidence.secrets_of(kube, namespace, pods)
+        secrets = hidden.of_scope(kube, namespace) | hidden.of_pods(kube, namespace, pods)
     except (Failure, ApiError) as error:
         return set(), [*lines, "", f"no logs, since what they must not show is not known: {error}"]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for log in pool.map(lambda one: _section(one[0], one[1]), _logs(kube, namespace, pods)):
             lines += log
-    return hidden, lines
+    return secrets, lines
 
 
 def _section(title: str, read: Callable[[], Iterable[str]]) -> list[str]:
@@ -97,10 +96,15 @@ def _section(title: str, read: Callable[[], Iterable[str]]) -> list[str]:
 
 
 def _listed(kube: Kube, kind: str, namespace: str) -> Sequence[Object] | None:
+    """None where it may not be read. Raises Failure where no cluster answers."""
     try:
         return kube.list(kind, None if kind == "Node" else namespace)
-    except (Failure, ApiError):
-        return None
+    except Failure as failure:
+        if failure.of_cluster:
+            raise
+    except ApiError:
+        pass
+    return None
 
 
 def _described(items: Sequence[Object] | None) -> list[str]:
@@ -182,6 +186,7 @@ def save(text: str, file: Path) -> None:
 
     Raises Failure(report-unwritable).
     """
+    file = file.absolute()
     try:
         descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".learnflow-")
         try:

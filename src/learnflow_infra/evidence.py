@@ -5,14 +5,12 @@ Whatever cannot be read is left out: a diagnosis says less then, and never fails
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
-from urllib.parse import quote
 
-from learnflow_infra import apply, diagnosis, manifests
+from learnflow_infra import diagnosis, hidden, manifests
 from learnflow_infra.diagnosis import Evidence, State
 from learnflow_infra.excerpt import excerpt
 from learnflow_infra.failures import Failure
@@ -25,11 +23,6 @@ T = TypeVar("T")
 
 _SOME = 100
 _LOG_BYTES = 8192
-# Values of a connection Secret that are no secrets, and would only blur what is said.
-_PUBLIC = {"type", "provider", "host", "port", "username", "database", "dbname"}
-_PUBLIC |= {"bootstrap.servers", "bootstrap-servers", "security.protocol", "sasl.mechanism"}
-_SHORTEST_SECRET = 6
-_TELLING = re.compile("pass|secret|token|key|credential|auth", re.IGNORECASE).search
 _AT_ONCE = 8
 
 
@@ -52,7 +45,7 @@ def explain(
     state = diagnosis.state(service.name, workload, pods, expected, evidence)
     if state.log is None:
         return state
-    lines = last_words(kube, namespace, state.log, lambda: secrets(kube, namespace))
+    lines = last_words(kube, namespace, state.log, lambda: hidden.of_scope(kube, namespace))
     evidence = replace(evidence, log=lines)
     return diagnosis.state(service.name, workload, pods, expected, evidence)
 
@@ -70,10 +63,10 @@ def gather(kube: Kube, unsettled: Sequence[Object], claims: Sequence[Object]) ->
 
 
 def last_words(
-    kube: Kube, namespace: str, log: Log, hidden: Callable[[], set[str]]
+    kube: Kube, namespace: str, log: Log, secrets: Callable[[], set[str]]
 ) -> Sequence[str]:
     """The lines of a log that say why. None where it cannot be read, or what is to be hidden."""
-    return _readable(lambda: _last_words(kube, namespace, log, hidden()))
+    return _readable(lambda: _last_words(kube, namespace, log, secrets()))
 
 
 def _readable(read: Callable[[], Sequence[T]]) -> Sequence[T]:
@@ -104,7 +97,7 @@ def _events(kube: Kube, item: Object) -> Sequence[Object]:
     return kube.list("Event", meta["namespace"], fields=fields, limit=_SOME)
 
 
-def _last_words(kube: Kube, namespace: str, log: Log, hidden: set[str]) -> Sequence[str]:
+def _last_words(kube: Kube, namespace: str, log: Log, secrets: set[str]) -> Sequence[str]:
     data = b""
     for lines in (50, 10):  # few long lines, where many do not fit to the end
         data = kube.log(
@@ -117,47 +110,4 @@ def _last_words(kube: Kube, namespace: str, log: Log, hidden: set[str]) -> Seque
         )
         if len(data) < _LOG_BYTES:
             break
-    return excerpt(data, hidden, cut=len(data) >= _LOG_BYTES)
-
-
-def secrets(kube: Kube, namespace: str) -> set[str]:
-    """What must not be shown. Raises where it cannot be read: then no log is shown."""
-    return _hidden(
-        text
-        for secret in kube.list("Secret", namespace, manifests.SCOPE_SELECTOR)
-        for key, text in apply.decoded(secret).items()
-        if key not in _PUBLIC
-    )
-
-
-def secrets_of(kube: Kube, namespace: str, pods: Iterable[Object]) -> set[str]:
-    """The same of any pods: what they are given of Secrets, and as variables with telling names."""
-    names, telling = set[str](), []
-    for pod in pods:
-        names |= _secret_names(pod)
-        for container in (*pod["spec"]["containers"], *pod["spec"].get("initContainers", ())):
-            variables = container.get("env", ())
-            telling += [each.get("value", "") for each in variables if _TELLING(each["name"])]
-    found = [kube.get("Secret", namespace, name) for name in sorted(names)]
-    given = [text for each in found if each for text in apply.decoded(each).values()]
-    return _hidden((*given, *telling))
-
-
-def _secret_names(pod: Object) -> set[str]:
-    """Those that a pod's variables and volumes are filled from, wherever the reference stands."""
-    found, left = set[str](), [pod["spec"]]
-    while left:
-        each = left.pop()
-        if isinstance(each, dict):
-            for key in ("secretKeyRef", "secretRef", "secret"):
-                reference = each.get(key) or {}
-                found |= {reference[name] for name in ("name", "secretName") if name in reference}
-            left += each.values()
-        elif isinstance(each, list):
-            left += each
-    return found
-
-
-def _hidden(texts: Iterable[str]) -> set[str]:
-    values = {value for text in texts for value in (*text.splitlines(), quote(text, safe=""))}
-    return {each.strip() for each in values if len(each.strip()) >= _SHORTEST_SECRET}
+    return excerpt(data, secrets, cut=len(data) >= _LOG_BYTES)

@@ -22,6 +22,7 @@ def container(*command: str, **more: Any) -> dict[str, Any]:
 def deployment(name: str, replicas: int, *containers: Any, **spec: Any) -> dict[str, Any]:
     labels = {"app": name}
     template = {"metadata": {"labels": labels}, "spec": {"containers": list(containers)} | spec}
+    template["spec"]["terminationGracePeriodSeconds"] = 0
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

@@ -35,6 +35,7 @@ def talkative(deployed: Person) -> Iterator[Person]:
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": NAME}}
     pod["spec"] = {"containers": [container], "terminationGracePeriodSeconds": 0}
     deployed.kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=json.dumps(pod))
+    deployed.kubectl("wait", "pod", NAME, "-n", NAMESPACE, "--for=condition=Ready")
     eventually(lambda: "password is" in deployed.kubectl("logs", NAME, "-n", NAMESPACE), 60)
     yield deployed
     deployed.kubectl("delete", "pod", NAME, "-n", NAMESPACE)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from learnflow_infra import cluster, diagnosis, evidence, manifests, workloads
+from learnflow_infra import cluster, diagnosis, evidence, hidden, manifests, workloads
 from learnflow_infra.commands import Request, place
 from learnflow_infra.diagnosis import Evidence, State
 from learnflow_infra.failures import Failure, Finding, finding
@@ -120,6 +120,4 @@ def _last_words(
     if log is None:
         return ()
     pod = next(each for each in shown["Pod"] if each["metadata"]["name"] == log.pod)
-    return evidence.last_words(
-        kube, namespace, log, lambda: evidence.secrets_of(kube, namespace, [pod])
-    )
+    return evidence.last_words(kube, namespace, log, lambda: hidden.of_pods(kube, namespace, [pod]))
