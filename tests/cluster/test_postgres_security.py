@@ -422,7 +422,8 @@ def of_the_pod(person: Person) -> tuple[str, int]:
 
 
 def as_patch(pair: Pair) -> str:
-    return json.dumps({"stringData": {"tls.crt": pair.certificate, "tls.key": pair.key}})
+    files = {"tls.crt": pair.certificate, "tls.key": pair.key}
+    return json.dumps({"stringData": files | {"tls.pem": pair.key + pair.certificate}})
 
 
 def present(person: Person, pair: Pair) -> None:
