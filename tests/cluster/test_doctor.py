@@ -28,6 +28,7 @@ def test_a_machine_with_all_that_is_needed_is_a_table_without_remedies(person: P
     assert found["permissions"] == ("ok", "all that is asked for")
     assert found["cluster"][1].startswith("learnflow-local, Kubernetes v1.")
     assert found["local cluster"] == ("ok", "running")
+    assert found["policies"][0] == "ok"
     assert found["volumes"] == ("ok", "StorageClasses: standard (default)")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from learnflow_infra import cluster, machine, paths, resources, symptoms
-from learnflow_infra.cluster import Provider, survey
+from learnflow_infra.cluster import Provider, policies, survey
 from learnflow_infra.commands import Request, place
 from learnflow_infra.deadline import Deadline
 from learnflow_infra.failures import Failure, finding
@@ -125,6 +125,7 @@ def _cluster(
             ("cluster", lambda: _server(kube)),
             ("permissions", lambda: _permissions(kube, request.settings.cluster.namespace)),
             ("room", lambda: _room(request, kube)),
+            ("policies", lambda: [_policies(provider, kube)]),
         ]
         with ThreadPoolExecutor(len(probes)) as pool:
             for found in pool.map(lambda one: _told(*one), probes):
@@ -193,6 +194,15 @@ def _permissions(kube: Kube, namespace: str) -> Iterable[Check]:
 def _few(names: Sequence[str]) -> str:
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return f"not {', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def _policies(provider: Provider, kube: Kube) -> Check:
+    answer, why = policies.enforced(provider, kube)
+    if answer == "yes":
+        return Check("policies", f"NetworkPolicies are enforced: {why}")
+    said = "NetworkPolicies are not enforced" if answer == "no" else "whether enforced is not known"
+    remedy = "Any pod may reach the services; a network such as Calico or Cilium keeps them out."
+    return Check("policies", f"{said}: {why}", "warn", remedy)
 
 
 def _room(request: Request, kube: Kube) -> Iterable[Check]:
