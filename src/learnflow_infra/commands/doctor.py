@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from learnflow_infra import cluster, machine, paths, resources, symptoms
 from learnflow_infra.cluster import Provider, policies, survey
@@ -142,7 +143,7 @@ def _kubectl(provider: Provider, deadline: Deadline) -> Check:
             return Check("kubectl", "comes with the cluster", "-")
         message = f"{' '.join(argv[:2])}: {error}"[:300]
         return Check.failed("kubectl", finding("kubectl-failed", message))
-    return Check("kubectl", f"{version}, {argv[0]}")
+    return Check("kubectl", f"{version}, from {Path(argv[0]).name}")
 
 
 def _server(kube: Kube) -> Iterable[Check]:
