@@ -8,6 +8,7 @@ machine's speed meets both.
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import os
 import statistics
@@ -18,7 +19,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from floor import Floor
+import throughput
+from floor import KAFKA, POSTGRES, Floor
+from learnflow_infra.cluster.local import LocalCluster
+
+_UNENCRYPTED = "[security]\nencryption = false\n"
 
 COMMAND = str(Path(sys.executable).with_name("learnflow-infra"))
 
@@ -31,9 +36,28 @@ class Infra:
         scope = home / "learnflow-app/phase-2-infrastructure"
         scope.mkdir(parents=True)
         # No registry is asked: the images are those that the floor runs.
-        (scope / "infra.toml").write_text('[images]\nsource = "packages"\n')
+        self._settings = scope / "infra.toml"
+        self.settings("")
         cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
         self._environment = os.environ | {"HOME": str(home), "XDG_CACHE_HOME": cache}
+
+    def settings(self, more: str) -> None:
+        """Write the settings. No registry is asked: the images are those that the floor runs."""
+        self._settings.write_text(f'[images]\nsource = "packages"\n{more}')
+
+    def kubectl(self, *arguments: str) -> list[str]:
+        return [*LocalCluster().kubectl, "--context=learnflow-local", "-n", "learnflow", *arguments]
+
+    def shell(self, pod: str) -> throughput.Shell:
+        """What runs a script in a pod."""
+        argv = self.kubectl("exec", "-i", pod, "--", "bash", "-s")
+        return lambda script: throughput.output(argv, script)
+
+    def connection(self, service: str) -> dict[str, str]:
+        """A connection Secret's values."""
+        argv = self.kubectl("get", "secret", f"{service}-connection", "-o", "json")
+        data = json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def run(self, *arguments: str) -> tuple[float, dict[str, object]]:
         """Wall seconds of a command that must succeed, and its report."""
@@ -58,10 +82,13 @@ def wall(argv: Sequence[str]) -> float:
     return time.monotonic() - began
 
 
-def medians(runs: int, *measures: Callable[[], float]) -> list[float]:
-    """The median of each measure, all taking turns."""
+def medians(runs: int, *measures: Callable[[], Sequence[float]]) -> list[list[float]]:
+    """The medians of each measure's figures, all measures taking turns."""
     rounds = [[measure() for measure in measures] for _ in range(runs)]
-    return [statistics.median(values) for values in zip(*rounds, strict=True)]
+    return [
+        [statistics.median(values) for values in zip(*figures, strict=True)]
+        for figures in zip(*rounds, strict=True)
+    ]
 
 
 def main() -> None:
@@ -79,40 +106,65 @@ def main() -> None:
 
 
 def measure(infra: Infra, floor: Floor, runs: int) -> None:
-    def from_nothing() -> float:
-        infra.run("down", "--purge")
-        return infra.run("up")[0]
+    def from_floor() -> Sequence[float]:
+        kafka, postgres = floor.shells()
+        with floor.running() as seconds:
+            trips = throughput.kafka(kafka, KAFKA, "bench"), throughput.postgres(postgres, POSTGRES)
+            return max(seconds), *trips
 
-    def up_again() -> float:
+    def from_nothing(settings: str) -> Sequence[float]:
+        infra.settings(settings)
+        infra.run("down", "--purge")
+        seconds, _ = infra.run("up")
+        kafka, postgres = infra.connection("kafka"), infra.connection("postgres")
+        return (
+            seconds,
+            throughput.kafka(infra.shell("kafka-0"), kafka, "learnflow.events"),
+            throughput.postgres(infra.shell("postgres-0"), postgres),
+        )
+
+    def up_again() -> Sequence[float]:
         seconds, report = infra.run("up")
         steps = report["steps"]
         assert isinstance(steps, dict)
-        return seconds - float(steps["services"])
+        return [seconds - float(steps["services"])]
 
-    def restarted() -> float:
+    def restarted() -> Sequence[float]:
         infra.run("cluster", "down")
-        return infra.run("cluster", "up")[0]
+        return [infra.run("cluster", "up")[0]]
 
     infra.run("cluster", "up")
     infra.run("up")  # brings the images
-    bare, up = medians(runs, lambda: max(floor.seconds()), from_nothing)
-    verify, again = medians(runs, lambda: infra.run("verify")[0], up_again)
-    (restart,) = medians(max(2, runs // 2), restarted)
-    nothing, help_ = medians(
-        4 * runs, lambda: wall([sys.executable, "-c", "pass"]), lambda: wall([COMMAND, "--help"])
+    bare, open_, up = medians(
+        runs, from_floor, lambda: from_nothing(_UNENCRYPTED), lambda: from_nothing("")
+    )
+    (verify,), (again,) = medians(runs, lambda: [infra.run("verify")[0]], up_again)
+    ((restart,),) = medians(max(2, runs // 2), restarted)
+    (nothing,), (help_,) = medians(
+        4 * runs,
+        lambda: [wall([sys.executable, "-c", "pass"])],
+        lambda: [wall([COMMAND, "--help"])],
     )
     rows = [
-        ("up, from nothing to proved", f"{up:.2f} s", f"{up / bare:.2f}", "1.5 x the bare floor"),
-        ("the bare floor", f"{bare:.2f} s", "1", ""),
-        ("verify of both, warm", f"{verify:.2f} s", f"{verify / bare:.2f}", "2 s"),
-        ("up again, proof apart", f"{again:.2f} s", f"{again / bare:.2f}", "1 s"),
-        ("local cluster, stopped to DNS", f"{restart:.2f} s", f"{restart / bare:.2f}", "10 s"),
-        ("--help", f"{help_ * 1000:.0f} ms", f"{help_ / nothing:.2f}", "4 x `python -c pass`"),
+        ("up, from nothing to proved", f"{up[0]:.2f} s", up[0] / bare[0], "1.5"),
+        ("  with encryption off", f"{open_[0]:.2f} s", open_[0] / bare[0], ""),
+        ("the bare floor, no security", f"{bare[0]:.2f} s", 1, ""),
+        ("verify of both, warm", f"{verify:.2f} s", verify / bare[0], "2 s"),
+        ("up again, proof apart", f"{again:.2f} s", again / bare[0], "1 s"),
+        ("local cluster, stopped to DNS", f"{restart:.2f} s", restart / bare[0], "10 s"),
+        ("--help, to `python -c pass`", f"{help_ * 1000:.0f} ms", help_ / nothing, "4"),
     ]
+    for place, name in ((1, "Kafka"), (2, "PostgreSQL")):
+        rows += [
+            (f"{name}, round trips", f"{up[place]:.0f}/s", bare[place] / up[place], "1.25"),
+            ("  with encryption off", f"{open_[place]:.0f}/s", bare[place] / open_[place], ""),
+            ("  of the bare floor", f"{bare[place]:.0f}/s", 1, ""),
+        ]
     print(f"{'what':<32} {'median':>9} {'ratio':>6}  at most")
-    for what, seconds, ratio, most in rows:
-        print(f"{what:<32} {seconds:>9} {ratio:>6}  {most}")
-    print("ratios are to the bare floor; --help's is to `python -c pass`")
+    for what, figure, ratio, most in rows:
+        print(f"{what:<32} {figure:>9} {ratio:>6.2f}  {most}")
+    print("ratios are to the bare floor: of seconds, or of seconds a round trip")
+    print(f"cost of encryption: up {up[0] / open_[0]:.2f} x")
 
 
 if __name__ == "__main__":

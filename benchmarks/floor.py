@@ -27,8 +27,16 @@ import pg8000.native
 
 from learnflow_infra import images
 from learnflow_infra.deadline import Deadline
+from throughput import Shell, output
 
 KAFKA_PORT, CONTROLLER_PORT, POSTGRES_PORT = 29092, 29093, 25432
+KAFKA = {"bootstrap.servers": f"localhost:{KAFKA_PORT}"}
+POSTGRES = {
+    "host": "localhost",
+    "port": str(POSTGRES_PORT),
+    "username": "postgres",
+    "database": "postgres",
+}
 
 _KAFKA = f"""\
 cat > /tmp/bare.properties <<END
@@ -82,6 +90,15 @@ def config(reference: str) -> list[str]:
         return environment
 
 
+def inside(root: Path, user: int, environment: list[str], *command: str) -> list[str]:
+    """A command in a chroot, with mounts and processes of its own."""
+    mounts = f"mount --bind /dev {root}/dev && mount -t proc proc {root}/proc"
+    # The shell stays: the signal that ends it with its parent is lost on a change of user.
+    run = f'chroot --userspec={user}:{user} {root} env -i "$@"; exit'
+    namespaces = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
+    return [*namespaces, "sh", "-c", f"{mounts} && {run}", "sh", *environment, *command]
+
+
 @contextlib.contextmanager
 def started(
     root: Path, user: int, environment: list[str], script: str, port: int
@@ -90,12 +107,8 @@ def started(
     shutil.rmtree(root / "tmp", ignore_errors=True)
     (root / "tmp").mkdir(mode=0o1777)
     (root / "tmp").chmod(0o1777)
-    mounts = f"mount --bind /dev {root}/dev && mount -t proc proc {root}/proc"
-    # The shell stays: the signal that ends it with its parent is lost on a change of user.
-    run = f"chroot --userspec={user}:{user} {root} env -i \"$@\" bash -c '{script}'; exit"
-    namespaces = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
     process = subprocess.Popen(
-        [*namespaces, "sh", "-c", f"{mounts} && {run}", "sh", *environment],
+        inside(root, user, environment, "bash", "-c", script),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -175,12 +188,27 @@ class Floor:
 
     def seconds(self) -> tuple[float, float]:
         """Until the first round trip of Kafka and of PostgreSQL, started at once."""
+        with self.running() as seconds:
+            return seconds
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[tuple[float, float]]:
+        """Both, until the end of the block; how long each took to its first round trip."""
         with contextlib.ExitStack() as running, ThreadPoolExecutor(2) as pool:
             for place in self._places:
                 running.enter_context(started(*place))
             kafka = pool.submit(until_done, kafka_round_trip)
             postgres = pool.submit(until_done, postgres_round_trip)
-            return kafka.result(), postgres.result()
+            yield kafka.result(), postgres.result()
+
+    def shells(self) -> tuple[Shell, Shell]:
+        """What runs a script in Kafka's and in PostgreSQL's image, beside the running servers."""
+
+        def shell(root: Path, user: int, environment: list[str], *_: object) -> Shell:
+            return lambda script: output(inside(root, user, environment, "bash", "-s"), script)
+
+        kafka, postgres = (shell(*place) for place in self._places)
+        return kafka, postgres
 
     def remove(self) -> None:
         shutil.rmtree(self._folder)

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from learnflow_infra.cluster.local import layout, lock, node, pki
+from learnflow_infra.cluster.local import layout, lock, node, pki, provider
 from learnflow_infra.deadline import Deadline
 from learnflow_infra.failures import Failure
 
@@ -117,3 +117,18 @@ def test_a_long_log_is_cut_and_its_last_part_kept(
         writer.write(b"more")
     assert log.read_bytes() == b"more"
     assert log.with_suffix(".log.1").read_bytes() == b"s, the last"[-10:]
+
+
+def test_a_start_that_fails_names_the_component_and_the_limit_it_met(folders: Path) -> None:
+    layout.LOGS.mkdir()
+    log = layout.LOGS / "kubelet.log"
+    log.write_text('E1 1 manager.go:294] "inotify_init: too many open files"\n')
+    reason = f"kubelet died while it started; see {log}"
+    (layout.LOGS / "node.log").write_text(f"1.0 etcd ready\n2.0 ending: {reason}\n3.0 ended\n")
+    (found,) = provider._start_failed().findings
+    assert found.message == f"the node ended: {reason}: too many open files"
+    assert "max_user_instances" in found.remedy
+    log.write_text("E1 another reason\n")
+    (found,) = provider._start_failed().findings
+    assert found.message == f"the node ended: {reason}"
+    assert "max_user_instances" not in found.remedy

@@ -32,6 +32,9 @@ from learnflow_infra.failures import Failure, finding
 _POLL_SECONDS = 0.02
 _ORDERLY_SECONDS = 90.0  # for pods and components to end by themselves
 _ASIDE_SECONDS = 3.0  # for that when something else is to be told
+_ENDING = " ending: "  # how the node's log begins to say why
+_OPEN_FILES = "too many open files"  # in words of the C library: inotify's instances ran out
+_LOG_CHARACTERS = 20_000
 _LEAST_KERNEL = (5, 13)  # kube-proxy's nftables mode asks for it
 
 
@@ -127,7 +130,7 @@ class LocalCluster:
         try:
             _launch(programs, cgroups.create(), deadline)
             if _settled(deadline) == "ended":
-                raise Failure(finding("local-cluster-start-failed", _last_words()))
+                raise _start_failed()
         except BaseException:
             # It ends by itself once it has been asked to; the next command waits for that.
             with contextlib.suppress(Failure):
@@ -205,7 +208,7 @@ def _launch(programs: layout.Programs, cgroup: str, deadline: Deadline) -> None:
     ours = Path("/proc/self/ns/net").readlink()
     while True:
         if started.poll() is not None:
-            raise Failure(finding("local-cluster-start-failed", _last_words()))
+            raise _start_failed()
         if Path(f"/proc/{started.pid}/ns/net").readlink() != ours:
             break
         deadline.remaining()
@@ -214,7 +217,16 @@ def _launch(programs: layout.Programs, cgroup: str, deadline: Deadline) -> None:
     started.returncode = 0  # it outlives this process: nobody is to wait for it
 
 
-def _last_words() -> str:
+def _start_failed() -> Failure:
+    """What the node, and the component that it ended for, said last."""
     log = layout.LOGS / "node.log"
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return f"the node ended ({lines[-1][:200] if lines else 'without a word'}); see {log}"
+    lines = log.read_text(errors="replace").strip().splitlines() or ["without a word"]
+    reason = next((line for line in reversed(lines) if _ENDING in line), lines[-1])
+    message = f"the node ended: {reason.partition(_ENDING)[2] or reason}"[:300]
+    message += "" if ".log" in message else f"; see {log}"
+    told = re.search(r"see (\S+\.log)", message)
+    if told and _OPEN_FILES in Path(told[1]).read_text(errors="replace")[-_LOG_CHARACTERS:]:
+        remedy = "Run `sysctl fs.inotify.max_user_instances=512` as root, then `up` again."
+        message += f": {_OPEN_FILES}"
+        return Failure(finding("local-cluster-start-failed", message, remedy=remedy))
+    return Failure(finding("local-cluster-start-failed", message))

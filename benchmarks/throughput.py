@@ -1,0 +1,89 @@
+"""Round trips a second, as one client next to the server makes them: Kafka's own end-to-end tool (a
+record produced with acks=all and consumed, one after the other) and pgbench (one short query)."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+
+# Runs a bash script next to a server, which gets it on standard input, and gives what it printed.
+Shell = Callable[[str], str]
+
+_RECORDS = 2000
+_SECONDS = 3
+
+_KAFKA = """\
+umask 077
+cat > /tmp/bench.properties <<'END'
+{properties}
+END
+cat > /tmp/bench.pem <<'END'
+{authority}
+END
+KAFKA_HEAP_OPTS=-Xmx96m KAFKA_JMX_OPTS=' ' LOG_DIR=/tmp/logs /opt/kafka/bin/kafka-e2e-latency.sh \\
+  {servers} {topic} {records} all 100 /tmp/bench.properties
+rm -f /tmp/bench.properties /tmp/bench.pem
+"""
+_POSTGRES = """\
+umask 077
+cat > /tmp/bench.pem <<'END'
+{authority}
+END
+echo 'select 1' > /tmp/bench.sql
+read -r PGPASSWORD <<'END'
+{password}
+END
+export PGPASSWORD PGSSLMODE={mode} PGSSLROOTCERT=/tmp/bench.pem
+pgbench -n -T {seconds} -f /tmp/bench.sql -h {host} -p {port} -U {user} {database}
+rm -f /tmp/bench.sql /tmp/bench.pem
+"""
+
+
+def output(argv: Sequence[str], script: str) -> str:
+    """What a shell says that gets a script on standard input."""
+    done = subprocess.run(
+        argv, input=script, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
+    )
+    return done.stdout
+
+
+def kafka(shell: Shell, connection: Mapping[str, str], topic: str) -> float:
+    """Round trips a second of a client with a connection Secret's values."""
+    names = ("security.protocol", "sasl.mechanism", "sasl.jaas.config")
+    properties = [f"{name}={connection[name]}" for name in names if name in connection]
+    if "ca.crt" in connection:
+        properties += ["ssl.truststore.type=PEM", "ssl.truststore.location=/tmp/bench.pem"]
+    said = shell(
+        _KAFKA.format(
+            properties="\n".join(properties),
+            authority=connection.get("ca.crt", ""),
+            servers=connection["bootstrap.servers"],
+            topic=topic,
+            records=_RECORDS,
+        )
+    )
+    return 1000 / _number(r"Avg latency: ([0-9.]+) ms", said)
+
+
+def postgres(shell: Shell, connection: Mapping[str, str]) -> float:
+    """Round trips a second of a client with a connection Secret's values."""
+    said = shell(
+        _POSTGRES.format(
+            authority=connection.get("ca.crt", ""),
+            password=connection.get("password", ""),
+            mode=connection.get("sslmode", "disable"),
+            host=connection["host"],
+            port=connection["port"],
+            user=connection["username"],
+            database=connection["database"],
+            seconds=_SECONDS,
+        )
+    )
+    return _number(r"tps = ([0-9.]+)", said)
+
+
+def _number(pattern: str, said: str) -> float:
+    found = re.search(pattern, said)
+    assert found, said[-2000:]
+    return float(found[1])
