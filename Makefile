@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up install check test security bench docs help
+.PHONY: up install check test faults security bench docs help
 
 up: install ## install, then deploy Kafka and PostgreSQL and prove them
 	$(BIN)/learnflow-infra up
@@ -28,6 +28,10 @@ check: .venv/developing ## formatting, lint, types
 test: check ## everything, on a real cluster in a network of its own; needs root on Linux
 	$(BIN)/python tests/prepare.py
 	tests/sandbox $(BIN)/pytest
+
+faults: .venv/developing ## every fault and odd state on a real cluster, and docs/faults.md of it
+	$(BIN)/python tests/prepare.py
+	tests/sandbox $(BIN)/pytest -m "" --table tests/cluster/faults
 
 security: .venv/developing ## what an intruder tries, each attempt on a real cluster and refused
 	$(BIN)/python tests/prepare.py

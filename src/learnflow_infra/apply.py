@@ -19,6 +19,7 @@ from learnflow_infra import authority, manifests
 from learnflow_infra.certificates import Authority
 from learnflow_infra.failures import Failure, finding
 from learnflow_infra.kube import FIELD_MANAGER, ApiError, Kube
+from learnflow_infra.reasons import cause_of
 from learnflow_infra.services import Object, Secrets, Service
 from learnflow_infra.settings import SCOPE, Settings
 
@@ -200,7 +201,8 @@ def _refusals(manifest: Object) -> Iterator[None]:
             found = finding("setting-fixed", f"{_named(manifest)}: {reason}", service=service)
         else:
             said = f"{_named(manifest)}: {error.message}"
-            found = finding("apply-refused", said, service=service)
+            cause = cause_of("Refused", error.message)
+            found = finding(cause[0] if cause else "apply-refused", said, service=service)
         raise Failure(found) from error
 
 

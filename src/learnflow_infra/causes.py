@@ -31,6 +31,8 @@ class Cause:
     """Whether it may pass by itself shortly after a start."""
     shared: bool = False
     """Whether services that show it show one and the same."""
+    untested: str = ""
+    """Why no test brings it about."""
 
 
 def _table(causes: Iterable[Cause]) -> dict[str, Cause]:
@@ -44,6 +46,7 @@ CAUSES = _table(
             Exit.NO_CLUSTER,
             "The local cluster cannot run on this machine.",
             "Start Minikube, or name a cluster with --context.",
+            untested="the tests run where the local cluster can.",
         ),
         Cause(
             "programs-missing",
@@ -68,6 +71,7 @@ CAUSES = _table(
             Exit.NO_CLUSTER,
             "The local cluster could not be stopped or removed.",
             "Repeat the command; it goes on from where it stopped.",
+            untested="it takes a process that survives being killed.",
         ),
         Cause(
             "local-cluster-address-taken",
@@ -140,6 +144,7 @@ CAUSES = _table(
             Exit.UNHEALTHY,
             "A defect of this tool.",
             "Report it with the command that led to it.",
+            untested="it would be mended.",
         ),
         Cause(
             "cluster-not-found",
@@ -165,6 +170,12 @@ CAUSES = _table(
             Exit.DEADLINE,
             "The API server took too long for one request.",
             "Look at the control plane's load, then repeat.",
+        ),
+        Cause(
+            "api-certificate-refused",
+            Exit.NO_CLUSTER,
+            "The API server's certificate is not one that the context trusts.",
+            "Fetch the cluster's kubeconfig again, or name another context with --context.",
         ),
         Cause(
             "identity-refused",
@@ -425,6 +436,12 @@ CAUSES = _table(
             shared=True,
         ),
         Cause(
+            "image-pull-slow",
+            Exit.UNHEALTHY,
+            "A node is still pulling an image.",
+            "Wait and repeat, or look at the node's way to the image's registry.",
+        ),
+        Cause(
             "image-not-pulled",
             Exit.UNHEALTHY,
             "The cluster could not get an image.",
@@ -625,6 +642,7 @@ CAUSES = _table(
             "Repeat `learnflow-infra up`; a node brings a Secret's change to a pod within two "
             "minutes.",
             heals=True,
+            untested="it takes a kubelet that runs commands and updates no volumes.",
         ),
         Cause(
             "tls-missing",
@@ -685,17 +703,30 @@ CAUSES = _table(
             heals=True,
         ),
         Cause(
+            "postgres-in-recovery",
+            Exit.UNHEALTHY,
+            "The server is a standby, or still replays its log: it takes no writes.",
+            "Promote it with `select pg_promote()` as the superuser, or wait until it caught up.",
+        ),
+        Cause(
             "postgres-read-only",
             Exit.UNHEALTHY,
             "The database takes no writes.",
             "Reset default_transaction_read_only where it was set: `alter database`, `alter "
-            "role` or `alter system`; a standby must be promoted.",
+            "role` or `alter system`.",
         ),
         Cause(
             "postgres-disk-full",
             Exit.UNHEALTHY,
             "The server's volume is full.",
             "Remove data, or give the volume more room with volume in infra.toml.",
+        ),
+        Cause(
+            "postgres-version",
+            Exit.UNHEALTHY,
+            "The data folder is of another major version of PostgreSQL.",
+            "Set the image of that version in infra.toml again, dump the data and load it into "
+            "the new one.",
         ),
         Cause(
             "postgres-corrupted",
@@ -716,6 +747,7 @@ CAUSES = _table(
             "Partitions have no leader: they can be neither written nor read.",
             "Bring the brokers back that hold them; read their logs with `kubectl logs`.",
             heals=True,
+            untested="the broker that is missing then is told first.",
         ),
         Cause(
             "kafka-not-enough-replicas",
@@ -800,6 +832,10 @@ def reference() -> str:
             "| code | exit | meaning | what to do |",
             "|---|---|---|---|",
             *rows,
+            "",
+            "Each is brought about by a test, but for these:",
+            "",
+            *(f"- `{c.code}`: {c.untested}" for c in CAUSES.values() if c.untested),
             "",
         ]
     )

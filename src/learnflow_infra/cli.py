@@ -35,7 +35,7 @@ class _UsageError(Exception):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise _UsageError(f"{message} ({self.format_usage().strip()})")
+        raise _UsageError(f"{message} ({' '.join(self.format_usage().split())})")
 
 
 def main() -> NoReturn:

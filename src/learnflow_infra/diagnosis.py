@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from learnflow_infra.causes import CAUSES
 from learnflow_infra.failures import Finding, finding
-from learnflow_infra.reasons import FOREVER
+from learnflow_infra.reasons import FOREVER, cause_of_end
 from learnflow_infra.symptoms import (
     Log,
     Object,
@@ -156,9 +156,9 @@ def told(
     for each in symptoms:
         code, message = each.code, f"{_named(each.objects)}{each.detail}"
         if each is talking and log:
-            message += f"; its log: {' '.join(log)}"
-            if "no space left on device" in message.lower():
-                code = "volume-full"
+            said = " ".join(log)
+            message += f"; its log: {said}"
+            code = cause_of_end(said) or code
         found.append(finding(code, message, service=service))
     return tuple(found)
 

@@ -162,8 +162,10 @@ class Kube:
             return Failure(finding("identity-refused", f"{where}: {error.message}"))
         if code == 403 and "is forbidden: User" in error.message:
             return Failure(finding("permission-missing", error.message))
-        if code in (502, 503, 504) and not reason:
+        if code in (500, 502, 503, 504) and not reason:  # kubectl's own, not the API's
             said = error.message or "no connection"
+            if "x509:" in said:  # kubectl's own words
+                return Failure(finding("api-certificate-refused", f"{where}: {said}"))
             return Failure(finding("cluster-unreachable", f"{where} does not answer: {said}"))
         return error
 

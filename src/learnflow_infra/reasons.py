@@ -42,13 +42,14 @@ _REFERENCES: _Rows = (
 )
 _RUNTIME: _Rows = (("deadline ?exceeded|is reserved for", "container-create", 30),)
 _SCHEDULING: _Rows = (
+    ("bound to non-existent persistentvolume", "volume-lost", 2),
     ("unbound immediate|persistentvolumeclaim|bind(ing)? volumes", "volume-unbound", 120),
     (r"kubernetes\.io/(not-ready|unreachable)|no nodes available", "node-not-ready", 40),
     (r"kubernetes\.io/(memory|disk|pid)-pressure", "node-under-pressure", 5),
     ("Insufficient cpu", "unschedulable-cpu", 0),
     ("Insufficient memory", "unschedulable-memory", 0),
     ("Too many pods", "unschedulable-pods", 0),
-    ("volume node affinity|volume zone|max volume count", "unschedulable-volume", 0),
+    ("volume('s)? node affinity|volume zone|max volume count", "unschedulable-volume", 0),
     ("affinity|selector|topology spread", "unschedulable-affinity", 0),
     # From Kubernetes 1.34 on without the taint's name: it may be that of a node just started.
     (r"taint\(s\)", "unschedulable-taint", 2),
@@ -68,7 +69,6 @@ _ADMISSION: _Rows = (
         "limit-range-refused",
         0,
     ),
-    ("", "pod-create-refused", 10),
 )
 _MOUNT: _Rows = (
     *((pattern, code, 5) for pattern, code, _ in _REFERENCES),
@@ -97,7 +97,9 @@ _REASONS: Mapping[str, _Rows] = {
     "OutOfmemory": (("", "unschedulable-memory", 10),),
     "OutOfpods": (("", "unschedulable-pods", 10),),
     # Events.
-    "FailedCreate": _ADMISSION,
+    "FailedCreate": (*_ADMISSION, ("", "pod-create-refused", 10)),
+    # What the API server says of an object of ours.
+    "Refused": _ADMISSION,
     "FailedMount": _MOUNT,
     "FailedMapVolume": _MOUNT,
     "FailedAttachVolume": _MOUNT,
@@ -109,6 +111,25 @@ _REASONS: Mapping[str, _Rows] = {
         ("", "volume-provisioning-failed", 15),
     ),
 }
+
+# What a server's last words say of why it ended.
+_LAST_WORDS: Sequence[tuple[str, str]] = (
+    ("no space left on device", "volume-full"),
+    ("database files are incompatible with server", "postgres-version"),
+    (
+        "pg_control|control file|checkpoint record|invalid page in block",
+        "postgres-corrupted",
+    ),
+    (r"Inconsistent_?ClusterId|Invalid cluster\.id|INCONSISTENT_CLUSTER_ID", "kafka-cluster-id"),
+    ("java.lang.OutOfMemoryError", "out-of-memory"),
+    ("KafkaStorageException|log dir(ectorie)?s? .*(failed|offline)", "kafka-storage"),
+)
+
+
+def cause_of_end(log: str) -> str | None:
+    """The code of the cause that a log's lines name; None where they name none."""
+    found = (code for pattern, code in _LAST_WORDS if re.search(pattern, log, re.IGNORECASE))
+    return next(found, None)
 
 
 def cause_of(reason: str, message: str) -> tuple[str, float] | None:

@@ -66,6 +66,8 @@ def check_room(kube: Kube, settings: Settings, services: Sequence[Service]) -> R
         if failure.findings[0].code == "permission-missing":
             return Room(failure.findings[0].message, "room not known: permission is missing")
         raise
+    if nodes and all(each.get("spec", {}).get("unschedulable") for each in nodes):
+        return Room("every node is cordoned: the scheduler says so")
     needs = [
         (service.name, requests(workload["spec"]["template"]["spec"]))
         for service, workload, count in added
@@ -100,7 +102,8 @@ def free(nodes: Sequence[Object], pods: Sequence[Object]) -> dict[str, Amounts]:
 def _allocatable(nodes: Sequence[Object]) -> dict[str, Amounts]:
     return {
         node["metadata"]["name"]: {
-            name: quantity(node["status"]["allocatable"].get(name, "0")) for name in _RESOURCES
+            name: quantity(node["status"].get("allocatable", {}).get(name, "0"))
+            for name in _RESOURCES
         }
         for node in nodes
         if not node.get("spec", {}).get("unschedulable")

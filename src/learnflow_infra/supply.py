@@ -8,8 +8,9 @@ from pathlib import Path
 
 from learnflow_infra.cluster import Provider, Say, canonical
 from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure, finding
+from learnflow_infra.failures import Failure, Finding, finding
 from learnflow_infra.process import CommandFailed
+from learnflow_infra.reasons import cause_of
 
 
 def supply(
@@ -43,13 +44,20 @@ def supply(
             raise Failure(finding("image-load-failed", f"{reference}: {error}")) from error
 
 
+def _refused(reference: str, error: CommandFailed | Failure) -> Finding:
+    """The finding of a pull that failed, told as the node would."""
+    reason = error.reason if isinstance(error, CommandFailed) else str(error)
+    cause = cause_of("ErrImagePull", reason) or ("image-not-pulled", 0)
+    return finding(cause[0], f"{reference}: {reason}")
+
+
 def _pulled(provider: Provider, reference: str, source: str, deadline: Deadline, say: Say) -> bool:
     say(f"{reference}: pulling")
     try:
         provider.pull(reference, deadline)
     except (CommandFailed, Failure) as error:
         if source == "registry":
-            raise Failure(finding("image-not-pulled", f"{reference}: {error}")) from error
+            raise Failure(_refused(reference, error)) from error
         say(f"{reference}: no registry gave it ({error})")
         return False
     return True

@@ -19,6 +19,8 @@ _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
 # How a container ends that was told to, or was killed: by a probe, or with its node.
 _TOLD = (0, 137, 143)
 _HOLDING_UP = ("FailedMount", "FailedMapVolume", "FailedAttachVolume", "FailedCreatePodSandBox")
+_PULLS = ("Pulling", "Pulled", "Failed", "BackOff")
+_PULL_SECONDS = 1500.0  # a large image, a slow line
 _PROGRESS = ("SuccessfulCreate", "Pulling", "Pulled", "Created", "Started", "ProvisioningSucceeded")
 
 
@@ -59,10 +61,10 @@ def of_pod(
             if cause := cause_of(text(each.get("reason")), message):
                 symptom = Symptom(cause[0], short(message), cause[1], (name,))
                 yield _of_taints(symptom, nodes) if cause[0] == "unschedulable-taint" else symptom
-    unhealthy = text(_newest(uid, events, ("Unhealthy",)).get("message"))
     killing = text(_newest(uid, events, ("Killing",)).get("message"))
     probe = re.search(r"failed (liveness|startup) probe", killing)
     killed = f"{probe[1]}-probe-killing" if probe else ""
+    unhealthy = _unhealthy(uid, events, probe[1] if probe else "")
     said = False
     for kind in ("initContainerStatuses", "containerStatuses"):
         for container in objects(at(pod, "status", kind)):
@@ -72,11 +74,19 @@ def of_pod(
                 yield symptom
     if not said and held_up(pod):
         yield from of_events(uid, name, events, _HOLDING_UP)
+        yield from _pulling(uid, name, events)
         if node in nodes and (pressure := _pressure(nodes[node])):
             yield Symptom("node-under-pressure", f"node {node} has {pressure}", 5, (name,))
     elif not said and unhealthy:
         log = Log(name, _first_unready(pod), False)
         yield Symptom("pods-not-ready", short(unhealthy), FOREVER, (name,), log)
+
+
+def _pulling(uid: str, name: str, events: Sequence[Object]) -> Iterator[Symptom]:
+    newest = _newest(uid, events, _PULLS)
+    if newest.get("reason") == "Pulling":
+        detail = f"{text(newest.get('message'))}, since {when(newest)}"
+        yield Symptom("image-pull-slow", short(detail), _PULL_SECONDS, (name,))
 
 
 def _of_taints(symptom: Symptom, nodes: Mapping[str, Object]) -> Symptom:
@@ -171,6 +181,12 @@ def of_events(
             detail = message.removeprefix("(combined from similar events): ")
             detail = detail.rpartition("failed error: ")[2]
             yield Symptom(cause[0], short(detail), cause[1], named)
+
+
+def _unhealthy(uid: str, events: Sequence[Object], probe: str) -> str:
+    """What a probe of this kind, or any, said at last."""
+    said = [each for each in events if text(each.get("message")).lower().startswith(probe)]
+    return text(_newest(uid, said, ("Unhealthy",)).get("message"))
 
 
 def _newest(uid: str, events: Iterable[Object], reasons: Sequence[str]) -> Object:

@@ -56,14 +56,14 @@ class Person:
         (home / "bin").mkdir(parents=True)
         self.settings("")
 
-    def settings(self, more: str) -> None:
+    def settings(self, more: str, source: str = "packages") -> None:
         """Write the settings: images from packages, so that no test asks a registry, and more.
 
         The namespace that they name is made, with what `role` prints for it bound to the person.
         """
         file = self.folder / "learnflow-app/phase-2-infrastructure/infra.toml"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(f'[images]\nsource = "packages"\n{more}')
+        file.write_text(f'[images]\nsource = "{source}"\n{more}')
         if self.identity:
             self.permit()
 
@@ -148,11 +148,11 @@ class Person:
             wrapper.chmod(0o755)
         return wrapper.parent
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [COMMAND, *arguments],
             cwd=self.folder,
-            env=self.environment,
+            env=self.environment | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from learnflow_infra.cluster.local import layout
+from learnflow_infra import paths
+from learnflow_infra.cluster.local import build, layout
 
 from . import probe_image
 from .machine import COMMAND, CONTEXT, RUN, STATE, Machine, eventually
@@ -262,8 +263,9 @@ def test_purge_removes_what_an_interrupted_up_left(machine: Machine) -> None:
 def test_interrupted_up_ends_the_node_and_says_so(machine: Machine) -> None:
     starting = machine.start(COMMAND, "cluster", "up")
     machine.run("kill", "-INT", str(_await_half_way(machine)))
-    _, stderr = starting.communicate(timeout=60)
+    stdout, stderr = starting.communicate(timeout=60)
     assert starting.returncode == 130
+    assert "interrupted" in stdout
     assert "Traceback" not in stderr
     eventually(lambda: not any("local.node" in args for args in machine.processes().values()))
     machine.learnflow("cluster", "up")
@@ -283,7 +285,23 @@ def test_addresses_in_use_are_refused(machine: Machine) -> None:
     machine.run("ip", "link", "add", "other", "type", "veth", "peer", "name", "end")
     machine.run("ip", "link", "set", "other", "up")
     machine.run("ip", "route", "add", layout.PODS, "dev", "other")
-    assert f"route to {layout.PODS} by other" in machine.learnflow("cluster", "up", exit_code=3)
+    said = machine.learnflow("cluster", "up", exit_code=3)
+    assert said.startswith("local-cluster-address-taken")
+    assert f"route to {layout.PODS} by other" in said
+
+
+def test_programs_that_cannot_be_fetched_are_named(machine: Machine, tmp_path: Path) -> None:
+    empty = {"XDG_CACHE_HOME": str(tmp_path)}
+    said = machine.run(COMMAND, "cluster", "up", exit_code=3, env=empty)
+    assert said.startswith("programs-missing")
+
+
+def test_a_component_that_does_not_start_is_named(machine: Machine) -> None:
+    program = machine.cache / "learnflow-infra" / build.binary().relative_to(paths.cache())
+    program.unlink()  # it has another name in the cache of all tests
+    program.write_text("#!/bin/sh\nexit 7\n")
+    program.chmod(0o755)
+    assert "local-cluster-start-failed" in machine.learnflow("cluster", "up", exit_code=3)
 
 
 def test_files_with_keys_are_the_owners_alone(running: Machine) -> None:

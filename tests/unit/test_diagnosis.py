@@ -348,10 +348,20 @@ def test_a_container_killed_by_its_probe_is_told_from_a_crash(probe: str) -> Non
     assert [each.code for each in state.findings] == ["container-crashing"]
 
 
-def test_a_full_disk_is_told_by_the_log() -> None:
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("FATAL: could not write: No space left on device", "volume-full"),
+        ("FATAL:  database files are incompatible with server", "postgres-version"),
+        ("PANIC:  could not locate a valid checkpoint record at 0/1", "postgres-corrupted"),
+        ("ERROR Exception in thread: java.lang.OutOfMemoryError: Java heap", "out-of-memory"),
+        ("FATAL: something else", "container-crashing"),
+    ],
+)
+def test_the_log_tells_why_a_server_ended(line: str, code: str) -> None:
     crashed = pod(ready=False, container=ended(1))
-    state = judge([crashed], log=['"FATAL: could not write: No space left on device"'])
-    assert [each.code for each in state.findings] == ["volume-full"]
+    state = judge([crashed], log=[f'"{line}"'])
+    assert [each.code for each in state.findings] == [code]
 
 
 def test_an_init_container_that_fails_is_named() -> None:
@@ -387,7 +397,11 @@ def test_a_mount_that_was_late_does_not_explain_a_long_pull() -> None:
         "volume-mount-failed"
     ]
     pulling = event("u-kafka-0", "Pulling", "Pulling image", "2026-01-01T00:00:02Z")
-    assert judge([pending], events=[late, pulling]).findings == ()
+    state = judge([pending], events=[late, pulling])
+    assert [each.code for each in state.findings] == ["image-pull-slow"]
+    assert not state.final
+    pulled = event("u-kafka-0", "Pulled", "Pulled image", "2026-01-01T00:00:03Z")
+    assert judge([pending], events=[late, pulling, pulled]).findings == ()
 
 
 def claim(phase: str = "Pending", storage_class: str | None = "standard") -> dict[str, Any]:

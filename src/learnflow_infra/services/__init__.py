@@ -13,6 +13,9 @@ from learnflow_infra.tunnel import Route
 
 Object = dict[str, Any]
 
+# A server that is Ready and does not answer a login for so long does not answer at all.
+ANSWER_SECONDS = 8.0
+
 
 class Secrets(NamedTuple):
     """The values of a service's Secrets: what the application binds to, and all that was made."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from learnflow_infra.failures import Failure, Finding
-from learnflow_infra.services import Access, tls
+from learnflow_infra.services import ANSWER_SECONDS, Access, tls
 from learnflow_infra.services.kafka_config import SCRAM, protocol
 from learnflow_infra.services.kafka_errors import explained, unusable
 from learnflow_infra.services.kafka_network import PROXY_SCHEME, TlsSocket, network
@@ -164,6 +164,7 @@ class Client:
         from kafka.errors import KafkaTimeoutError
 
         made: list[tuple[Any, Any]] = []
+        patience = self._deadline.within(ANSWER_SECONDS)
 
         def connections(**config: Any) -> Any:
             made.append(network(self._failures.append, **config))
@@ -176,7 +177,7 @@ class Client:
             except BaseException as error:
                 made[-1][0].close()
                 slow = isinstance(error, KafkaTimeoutError)
-                if not slow or self.proxy.refusals or self._deadline.passed():
+                if not slow or self.proxy.refusals or patience.passed():
                     raise
 
 

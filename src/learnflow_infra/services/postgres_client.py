@@ -12,7 +12,7 @@ from typing import Any
 
 from learnflow_infra.failures import Failure, finding
 from learnflow_infra.kube import ApiError
-from learnflow_infra.services import Access, postgres_errors, tls
+from learnflow_infra.services import ANSWER_SECONDS, Access, postgres_errors, tls
 from learnflow_infra.services.postgres_roles import SESSION, literal
 from learnflow_infra.services.unreachable import place, unreachable
 from learnflow_infra.tunnel import DialError, Route
@@ -89,7 +89,7 @@ def login(access: Access, route: Route) -> Iterator[Any]:
     except DialError as error:
         found = unreachable("postgres", route, f"{host}:{port}", str(error))
         raise Failure(found) from error
-    sock.settimeout(access.deadline.remaining())
+    sock.settimeout(min(ANSWER_SECONDS, access.deadline.remaining()))
     with contextlib.ExitStack() as open_:
         open_.callback(sock.close)
         try:
@@ -105,6 +105,7 @@ def login(access: Access, route: Route) -> Iterator[Any]:
                 sock=sock,
                 ssl_context=False,  # the socket is what it should be
             )
+            sock.settimeout(access.deadline.remaining())
             try:
                 yield session
             finally:
@@ -115,6 +116,8 @@ def login(access: Access, route: Route) -> Iterator[Any]:
             if found.code == "postgres-password" and not _role_exists(access, user):
                 message = f"{where}: there is no such role"
                 found = finding("postgres-role", message, service="postgres")
+            if found.code == "postgres-read-only" and _in_recovery(access):
+                found = finding("postgres-in-recovery", found.message, service="postgres")
             raise Failure(found) from error
 
 
@@ -136,6 +139,11 @@ def _role_exists(access: Access, user: str) -> bool:
     """The server lets no client tell a missing role from a wrong password."""
     query = f"select 'there' from pg_roles where rolname = {literal(user)};\n"
     return "there" in psql(access, query)
+
+
+def _in_recovery(access: Access) -> bool:
+    """A standby refuses writes with the same words as a database that was set so."""
+    return "yes" in psql(access, "select 'yes' where pg_is_in_recovery();\n")
 
 
 def _failure(code: str, message: str) -> Failure:

@@ -29,6 +29,9 @@ class Api:
         self._trust.load_cert_chain(layout.PKI / "admin.crt", layout.PKI / "admin.key")
         self._connection = self._connect(layout.API_SERVER)
 
+    def close(self) -> None:
+        self._connection.close()
+
     def answers(self, url: str) -> bool:
         """Whether a health URL of the node answers that all is well."""
         connection = self._connect(url)

@@ -1,0 +1,83 @@
+"""The local cluster's node, whose processes, mounts and files a fault may touch."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from learnflow_infra.cluster.local import layout, lock
+from learnflow_infra.cluster.local.api import Api
+
+from ..machine import eventually
+
+
+def inside(*argv: str, namespaces: tuple[str, ...] = ("--mount", "--pid", "--net")) -> list[str]:
+    """A command line that runs in the node's namespaces."""
+    return ["nsenter", f"--target={lock.node_pid()}", *namespaces, "--", *argv]
+
+
+def run(*argv: str) -> None:
+    subprocess.run(inside(*argv), check=True, capture_output=True, timeout=30)
+
+
+def pid(component: str) -> int:
+    """A component's process, as this machine numbers it."""
+    node = lock.node_pid()
+    for child in Path(f"/proc/{node}/task/{node}/children").read_text().split():
+        words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[:2]
+        if component in (Path(word.decode()).name for word in words):
+            return int(child)
+    raise LookupError(component)
+
+
+@contextmanager
+def stopped(component: str) -> Iterator[None]:
+    """The component hangs."""
+    number = pid(component)
+    os.kill(number, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(number, signal.SIGCONT)
+
+
+@contextmanager
+def kubelet_with(change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """The kubelet runs with another configuration."""
+    file = layout.CONFIG / "kubelet.json"
+    before = file.read_text()
+    config = json.loads(before)
+    change(config)
+    file.write_text(json.dumps(config))
+    try:
+        _restart_kubelet()
+        yield
+    finally:
+        file.write_text(before)
+        _restart_kubelet()
+
+
+def _restart_kubelet() -> None:
+    old = pid("kubelet")
+    os.kill(old, signal.SIGKILL)
+
+    def is_back() -> bool:
+        try:
+            return pid("kubelet") != old and layout.READY.exists()
+        except LookupError:
+            return False
+
+    eventually(is_back, 60)
+
+
+def condition(kind: str) -> str:
+    """A condition of the node, as the API shows it."""
+    with closing(Api()) as api:
+        node = api.get(f"/api/v1/nodes/{layout.NAME}")
+    return next((e["status"] for e in node["status"]["conditions"] if e["type"] == kind), "")

@@ -1,0 +1,209 @@
+"""PostgreSQL's own troubles: a Ready pod is no proof."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..machine import eventually
+from .harness import Stand, fault
+from .volumes import provisioned, tiny
+
+DATA = '"$PGDATA"'
+
+
+def psql(stand: Stand, *statements: str) -> str:
+    """As the superuser, in the database that no fault breaks."""
+    commands = [word for each in statements for word in ("-c", each)]
+    return stand.kubectl(
+        *("exec", "postgres-0", "--", "psql", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-tA"),
+        *commands,
+    )
+
+
+def restart(stand: Stand, script: str) -> None:
+    """Change something in the data folder and have a new pod find it so."""
+    stand.exec("postgres-0", script)
+    before = stand.uid("postgres-0")
+    stand.kubectl("delete", "pod", "postgres-0", "--wait=false")
+    eventually(lambda: stand.uid("postgres-0") not in ("", before), 60)
+
+
+def deployed(stand: Stand) -> None:
+    answer = stand.person.run("up", "postgres")
+    assert answer.exit_code == 0, answer.stdout
+
+
+@fault(
+    "a password that was changed in the database",
+    "verify postgres",
+    "postgres-password",
+    telling=True,
+    says="role learnflow",
+)
+def password(stand: Stand) -> Iterator[None]:
+    psql(stand, "alter role learnflow password 'another'")
+    yield
+
+
+@fault("a role that may not log in", "verify postgres", "postgres-role", says="role learnflow")
+def no_login(stand: Stand) -> Iterator[None]:
+    psql(stand, "alter role learnflow nologin")
+    yield
+
+
+@fault("a role that is gone", "verify postgres", "postgres-role", says="no such role")
+def no_role(stand: Stand) -> Iterator[None]:
+    psql(stand, "alter role learnflow rename to moved")
+    yield
+    psql(stand, "alter role moved rename to learnflow")
+
+
+@fault(
+    "a role whose connections are used up",
+    "verify postgres",
+    "postgres-connections-exhausted",
+)
+def role_limit(stand: Stand) -> Iterator[None]:
+    psql(stand, "alter role learnflow connection limit 0")
+    yield
+    psql(stand, "alter role learnflow connection limit -1")
+
+
+@fault(
+    "a database whose connections are used up",
+    "verify postgres",
+    "postgres-connections-exhausted",
+)
+def database_limit(stand: Stand) -> Iterator[None]:
+    psql(stand, "alter database learnflow connection limit 0")
+    yield
+    psql(stand, "alter database learnflow connection limit -1")
+
+
+@fault("a database that takes no writes", "verify postgres", "postgres-read-only", telling=True)
+def read_only(stand: Stand) -> Iterator[None]:
+    psql(stand, "alter database learnflow set default_transaction_read_only = on")
+    yield
+    psql(stand, "alter database learnflow reset default_transaction_read_only")
+
+
+@fault("a database of another name", "verify postgres", "postgres-database-missing")
+def renamed(stand: Stand) -> Iterator[None]:
+    leave = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{}'"
+    psql(stand, leave.format("learnflow"), "alter database learnflow rename to moved")
+    yield
+    psql(stand, leave.format("moved"), "alter database moved rename to learnflow")
+
+
+@fault("a line of pg_hba.conf that refuses", "verify postgres", "postgres-access-refused")
+def hba(stand: Stand) -> Iterator[None]:
+    stand.exec("postgres-0", f'sed -i "1i host all learnflow all reject" {DATA}/pg_hba.conf')
+    psql(stand, "select pg_reload_conf()")
+    yield
+    stand.exec("postgres-0", f"sed -i 1d {DATA}/pg_hba.conf")
+    psql(stand, "select pg_reload_conf()")
+
+
+@fault("a server that is still recovering", "verify postgres", "postgres-starting", alone=True)
+def recovering(stand: Stand) -> Iterator[None]:
+    stand.alter_container(startupProbe=None, readinessProbe=None)
+    deployed(stand)
+    restart(
+        stand, f"touch {DATA}/standby.signal; echo hot_standby=off >> {DATA}/postgresql.auto.conf"
+    )
+    stand.kubectl("wait", "pod/postgres-0", "--for=condition=Ready", "--timeout=60s")
+    accepts = "until (true 3<>/dev/tcp/localhost/5432) 2>/dev/null; do sleep 0.1; done"
+    stand.exec("postgres-0", accepts)
+    yield
+
+
+TRIGGER = """\
+create function refuse() returns event_trigger language plpgsql security definer as
+  $$ begin {} end $$;
+create event trigger refuse on ddl_command_start execute function refuse();"""
+
+
+def triggered(stand: Stand, body: str) -> Iterator[None]:
+    """What a new table in the application's database sets off."""
+    statement = TRIGGER.format(body)
+    run = ("exec", "postgres-0", "--", "psql", "-U", "postgres", "-d", "learnflow", "-c")
+    stand.kubectl(*run, statement)
+    yield
+    stand.kubectl(*run, "drop event trigger refuse; drop function refuse()")
+
+
+@fault(
+    "a database that refuses new tables", "verify postgres", "round-trip-failed", says="not here"
+)
+def refuses_tables(stand: Stand) -> Iterator[None]:
+    yield from triggered(stand, "raise exception 'not here';")
+
+
+@fault("a session that ends in the middle", "verify postgres", "connection-lost")
+def session_ends(stand: Stand) -> Iterator[None]:
+    yield from triggered(stand, "copy (select 1) to program 'kill -9 $PPID';")
+
+
+@fault("a superuser's database that takes no sessions", "up postgres", "reconcile-failed")
+def closed(stand: Stand) -> Iterator[None]:
+    deployed(stand)
+    stand.kubectl(
+        *("exec", "postgres-0", "--", "psql", "-U", "postgres", "-d", "template1", "-c"),
+        "alter database postgres allow_connections false",
+    )
+    yield
+
+
+@fault("a standby that was never promoted", "verify postgres", "postgres-in-recovery")
+def standby(stand: Stand) -> Iterator[None]:
+    restart(stand, f"touch {DATA}/standby.signal")
+    stand.kubectl("wait", "pod/postgres-0", "--for=condition=Ready", "--timeout=60s")
+    yield
+    psql(stand, "select pg_promote()")
+
+
+@fault(
+    "a data folder of another major version",
+    "up postgres",
+    "postgres-version",
+    sign="CrashLoopBackOff",
+)
+def version(stand: Stand) -> Iterator[None]:
+    deployed(stand)
+    restart(stand, f"echo 13 > {DATA}/PG_VERSION")
+    yield
+
+
+@fault(
+    "a control file that is damaged", "up postgres", "postgres-corrupted", sign="CrashLoopBackOff"
+)
+def control_file(stand: Stand) -> Iterator[None]:
+    deployed(stand)
+    restart(stand, f"head -c 8192 /dev/urandom > {DATA}/global/pg_control")
+    yield
+
+
+@fault("a table of the catalog that is damaged", "up postgres", "postgres-corrupted")
+def catalog(stand: Stand) -> Iterator[None]:
+    deployed(stand)
+    oid = psql(stand, "select oid from pg_database where datname = 'learnflow'").strip()
+    file = psql(stand, "select pg_relation_filenode('pg_class')").strip()
+    restart(stand, f"head -c 16384 /dev/urandom > {DATA}/base/{oid}/{file}")
+    yield
+
+
+@fault("a server's volume that ran full", "verify postgres", "postgres-disk-full", alone=True)
+def disk_full(stand: Stand) -> Iterator[None]:
+    with provisioned(stand) as folder, tiny(folder, "128m"):
+        deployed(stand)
+        stand.exec("postgres-0", f"dd if=/dev/zero of={DATA}/filler bs=1M || true")
+        yield
+
+
+@fault("a server that hangs", "verify postgres", "service-slow", telling=True)
+def hangs(stand: Stand) -> Iterator[None]:
+    stand.signal("postgres-0", "postgres", "STOP")
+    try:
+        yield
+    finally:
+        stand.signal("postgres-0", "postgres", "CONT")

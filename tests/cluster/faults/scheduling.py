@@ -1,0 +1,165 @@
+"""Pods that no node can take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from learnflow_infra.cluster.local import layout
+
+from ..machine import eventually
+from . import node
+from .harness import Stand, fault
+
+
+def asking(stand: Stand, **requests: str) -> None:
+    resources = {"requests": requests, "limits": requests}
+    stand.alter_container(resources=resources)
+
+
+@fault("more memory set than the nodes have", "up", "room-missing", exit=4, telling=True)
+def room_memory(stand: Stand) -> Iterator[None]:
+    stand.settings('[postgres]\nmemory = "900Gi"\n')
+    yield
+
+
+@fault("more CPU set than the nodes have", "up kafka", "room-missing", exit=4)
+def room_cpu(stand: Stand) -> Iterator[None]:
+    stand.settings('[kafka]\ncpu = "500"\n')
+    yield
+
+
+@fault("no node with the CPU", "up postgres", "unschedulable-cpu", exit=4, sign="Unschedulable")
+def cpu(stand: Stand) -> Iterator[None]:
+    asking(stand, cpu="500", memory="256Mi")
+    yield
+
+
+@fault(
+    "no node with the memory", "up postgres", "unschedulable-memory", exit=4, sign="Unschedulable"
+)
+def memory(stand: Stand) -> Iterator[None]:
+    asking(stand, cpu="100m", memory="900Gi")
+    yield
+
+
+@fault("no node with the device", "up postgres", "unschedulable", exit=4, sign="Unschedulable")
+def device(stand: Stand) -> Iterator[None]:
+    asking(stand, **{"cpu": "100m", "memory": "256Mi", "example.com/device": "1"})
+    yield
+
+
+@fault(
+    "a node selector that no node has",
+    "up postgres",
+    "unschedulable-affinity",
+    exit=4,
+    sign="Unschedulable",
+)
+def selector(stand: Stand) -> Iterator[None]:
+    stand.alter(lambda pod: pod["spec"].update(nodeSelector={"disk": "gold"}))
+    yield
+
+
+@fault(
+    "a taint on every node",
+    "up postgres",
+    "unschedulable-taint",
+    exit=4,
+    sign="Unschedulable",
+    telling=True,
+    says="reserved",
+)
+def taint(stand: Stand) -> Iterator[None]:
+    stand.kubectl("taint", "node", layout.NAME, "reserved=x:NoSchedule")
+    try:
+        yield
+    finally:
+        stand.kubectl("taint", "node", layout.NAME, "reserved-")
+
+
+@fault("every node cordoned", "up postgres", "unschedulable-taint", exit=4, sign="Unschedulable")
+def cordoned(stand: Stand) -> Iterator[None]:
+    stand.kubectl("cordon", layout.NAME)
+    try:
+        yield
+    finally:
+        stand.kubectl("uncordon", layout.NAME)
+
+
+@fault(
+    "a node that may run no more pods",
+    "up postgres",
+    "unschedulable-pods",
+    exit=4,
+    sign="Unschedulable",
+)
+def too_many_pods(stand: Stand) -> Iterator[None]:
+    with node.kubelet_with(lambda config: config.update(maxPods=1)):
+
+        def taken() -> bool:
+            found = stand.get(f"/api/v1/nodes/{layout.NAME}")
+            return bool(found["status"]["allocatable"]["pods"] == "1")
+
+        eventually(taken, 60)
+        image = "docker.io/nobody/nothing:1"
+        container: dict[str, Any] = {"name": "main", "image": image, "imagePullPolicy": "Never"}
+        stand.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": "first"},
+                "spec": {"nodeName": layout.NAME, "containers": [container]},
+            }
+        )
+        yield
+
+
+@fault("a kubelet that hangs", "up postgres", "node-not-ready", sign="Unschedulable")
+def not_ready(stand: Stand) -> Iterator[None]:
+    with node.stopped("kubelet"):
+        eventually(lambda: node.condition("Ready") == "Unknown", 90)
+        yield
+    eventually(lambda: node.condition("Ready") == "True", 60)
+
+
+def squeezed(signal: str) -> Callable[[dict[str, Any]], None]:
+    """A kubelet's configuration by which the node never has enough of something."""
+
+    def change(config: dict[str, Any]) -> None:
+        config["evictionHard"][signal] = "9T"
+
+    return change
+
+
+@fault(
+    "a node that is short of process ids",
+    "up postgres",
+    "node-under-pressure",
+    exit=4,
+    sign="Unschedulable",
+)
+def pressure(stand: Stand) -> Iterator[None]:
+    with node.kubelet_with(squeezed("pid.available")):
+        eventually(lambda: "pid-pressure" in taints(stand), 60)
+        yield
+    eventually(lambda: "pid-pressure" not in taints(stand), 60)
+
+
+@fault(
+    "a node that evicts pods for want of memory",
+    "up postgres",
+    "pod-evicted",
+    exit=4,
+    sign="Evicted",
+)
+def evicted(stand: Stand) -> Iterator[None]:
+    with node.kubelet_with(squeezed("memory.available")):
+        eventually(lambda: node.condition("MemoryPressure") == "True", 60)
+        yield
+    eventually(lambda: "memory-pressure" not in taints(stand), 60)
+
+
+def taints(stand: Stand) -> str:
+    found = stand.get(f"/api/v1/nodes/{layout.NAME}")
+    return " ".join(each["key"] for each in found["spec"].get("taints", ()))

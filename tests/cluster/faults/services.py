@@ -1,0 +1,106 @@
+"""What goes wrong between a service's clients and its pods, whichever service it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from learnflow_infra.cluster.local import layout
+
+from . import node
+from .harness import Stand, fault
+
+HEADLESS = "kafka-0.kafka-brokers.{}.svc"
+
+
+def without_endpoints(stand: Stand, service: str) -> Iterator[None]:
+    selector = {"spec": {"selector": {"app.kubernetes.io/name": "nothing"}}}
+    stand.kubectl("patch", "service", service, "--type=merge", "-p", json.dumps(selector))
+    yield
+
+
+@fault("a Service without endpoints (Kafka)", "verify kafka", "service-unreachable", telling=True)
+def kafka_without_endpoints(stand: Stand) -> Iterator[None]:
+    yield from without_endpoints(stand, "kafka")
+
+
+@fault("a Service without endpoints (PostgreSQL)", "verify postgres", "service-unreachable")
+def postgres_without_endpoints(stand: Stand) -> Iterator[None]:
+    yield from without_endpoints(stand, "postgres")
+
+
+def unknown(stand: Stand, pod: str, name: str) -> None:
+    """Remove a Service and wait until its name is forgotten."""
+    stand.kubectl("delete", "service", name.split(".")[-3])
+    gone = f"for i in $(seq 300); do getent hosts {name} || exit 0; sleep 0.2; done; exit 1"
+    stand.exec(pod, gone)
+
+
+@fault("a Service that is gone", "verify postgres", "name-unknown", says="postgres")
+def service_gone(stand: Stand) -> Iterator[None]:
+    unknown(stand, "postgres-0", f"postgres.{stand.namespace}.svc")
+    yield
+
+
+@fault(
+    "the brokers' headless Service that is gone",
+    "verify kafka",
+    "kafka-advertised-address",
+    says="kafka-0.kafka-brokers",
+)
+def headless_gone(stand: Stand) -> Iterator[None]:
+    unknown(stand, "kafka-0", HEADLESS.format(stand.namespace))
+    yield
+
+
+@fault(
+    "the cluster's DNS without endpoints (both services)", "verify", "dns-unavailable", telling=True
+)
+def dns_without_endpoints(stand: Stand) -> Iterator[None]:
+    name = f"kube-dns-{layout.NAME}"
+    shown = stand.person.kubectl("get", "endpointslice", "-n", "kube-system", name, "-o", "json")
+    slice_ = json.loads(shown)
+    for key in ("resourceVersion", "uid", "creationTimestamp", "generation", "managedFields"):
+        slice_["metadata"].pop(key, None)
+    stand.person.kubectl("delete", "endpointslice", "-n", "kube-system", name)
+    try:
+        yield
+    finally:
+        stand.person.kubectl("create", "-f", "-", stdin=json.dumps(slice_))
+
+
+@fault("the cluster's DNS hangs (both services)", "verify", "dns-unavailable")
+def dns_hangs(stand: Stand) -> Iterator[None]:
+    with node.stopped("dns"):
+        yield
+
+
+@fault("a connection Secret that is gone", "verify kafka", "connection-missing")
+def no_connection(stand: Stand) -> Iterator[None]:
+    stand.kubectl("delete", "secret", "kafka-connection")
+    yield
+
+
+@fault("a connection Secret that names another host", "verify postgres", "name-unknown")
+def another_host(stand: Stand) -> Iterator[None]:
+    change = {"stringData": {"host": "nowhere.learnflow.svc"}}
+    stand.kubectl("patch", "secret", "postgres-connection", "-p", json.dumps(change))
+    yield
+
+
+@fault("Ready pods whose servers both hang", "verify", "service-slow")
+def both_hang(stand: Stand) -> Iterator[None]:
+    servers = (("kafka-0", "java"), ("postgres-0", "postgres"))
+    for pod, program in servers:
+        stand.signal(pod, program, "STOP")
+    try:
+        yield
+    finally:
+        for pod, program in servers:
+            stand.signal(pod, program, "CONT")
+
+
+@fault("pods that are just being replaced", "verify", "pods-not-ready")
+def being_replaced(stand: Stand) -> Iterator[None]:
+    stand.kubectl("delete", "pod", "kafka-0", "postgres-0", "--wait=false")
+    yield
