@@ -1,0 +1,81 @@
+"""What PostgreSQL's pods and Secrets are like, and what its psql script is and says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learnflow_infra.apply import decoded
+from learnflow_infra.services import postgres_roles
+from learnflow_infra.services.postgres import Postgres, scram_verifier
+from learnflow_infra.settings import Settings, parse
+
+USERS = [{"name": "reports"}, {"name": "data_loader", "access": "write"}]
+
+
+def settings(encryption: bool = True) -> Settings:
+    return parse({"security": {"encryption": encryption}, "postgres": {"users": USERS}})
+
+
+def secrets(encryption: bool = True) -> dict[str, dict[str, str]]:
+    given_ = settings(encryption)
+    credentials = decoded(Postgres().credentials(given_))
+    made = Postgres().connections(given_, credentials, "PEM" if encryption else "")
+    return {each["metadata"]["name"]: decoded(each) for each in made}
+
+
+def test_each_user_has_a_secret_and_a_password_of_its_own() -> None:
+    made = secrets()
+    assert [*made] == [
+        "postgres-connection",
+        "postgres-connection-reports",
+        "postgres-connection-data-loader",
+    ]
+    assert len({each["password"] for each in made.values()}) == 3
+    assert {each["ca.crt"] for each in made.values()} == {"PEM"}
+
+
+@pytest.mark.parametrize("encryption", [True, False])
+def test_the_server_offers_what_the_secrets_ask_for(encryption: bool) -> None:
+    mode = {each["sslmode"] for each in secrets(encryption).values()}
+    assert mode == {"verify-full" if encryption else "disable"}
+    (workload,) = (
+        each for each in Postgres().objects(settings(encryption)) if each["kind"] == "StatefulSet"
+    )
+    pod: dict[str, Any] = workload["spec"]["template"]["spec"]
+    start = pod["containers"][0]["command"][-1]
+    rules = start.split("RULES'\n")[1].split("RULES\n")[0].splitlines()
+    assert rules == [
+        "local all postgres peer",
+        "host all postgres all reject",
+        f"{'hostssl' if encryption else 'host'} all all all scram-sha-256",
+    ]
+    assert ("-c ssl=on" in start) is encryption
+    assert ("tls" in {each["name"] for each in pod["volumes"]}) is encryption
+
+
+def test_the_script_has_no_password_in_it() -> None:
+    given_ = settings()
+    passwords = decoded(Postgres().credentials(given_))
+    names = ("learnflow", "reports", "data_loader")
+    verifiers = dict(zip(names, map(scram_verifier, passwords.values()), strict=True))
+    script = postgres_roles.script(given_.postgres, verifiers)
+    assert all(verifier in script for verifier in verifiers.values())
+    assert not any(password in script for password in passwords.values())
+
+
+def test_what_changed_is_told_by_the_headings_over_commands() -> None:
+    output = "there\n# role a\n# role b\nCREATE ROLE\nALTER ROLE\n# database\n\n# role b\nGRANT\n"
+    assert postgres_roles.changes(output) == ["role b"]
+    assert postgres_roles.changes("# role a\n# database d\n") == []
+
+
+@given(st.text())
+def test_a_literal_ends_where_it_should(text: str) -> None:
+    quoted = postgres_roles.literal(text)
+    assert quoted[0] == quoted[-1] == "'"
+    assert quoted[1:-1].replace("''", "") == text.replace("'", "")
+    assert quoted[1:-1].replace("''", "'") == text
