@@ -178,6 +178,12 @@ CAUSES = _table(
             "Fetch the cluster's kubeconfig again, or name another context with --context.",
         ),
         Cause(
+            "api-error",
+            Exit.NO_CLUSTER,
+            "The API server, or something in front of it, gave an error or no sense for an answer.",
+            "Look at what is said, and at the control plane's logs; then repeat.",
+        ),
+        Cause(
             "identity-refused",
             Exit.NO_CLUSTER,
             "The API server does not accept the context's credentials.",

@@ -14,7 +14,7 @@ from learnflow_infra import diagnosis, hidden, manifests
 from learnflow_infra.diagnosis import Evidence, State
 from learnflow_infra.excerpt import excerpt
 from learnflow_infra.failures import Failure
-from learnflow_infra.kube import ApiError, Kube, Object
+from learnflow_infra.kube import Kube, Object
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
 from learnflow_infra.symptoms import Log
@@ -72,7 +72,7 @@ def last_words(
 def _readable(read: Callable[[], Sequence[T]]) -> Sequence[T]:
     try:
         return read()
-    except (Failure, ApiError):
+    except Failure:
         return ()
 
 

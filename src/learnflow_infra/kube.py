@@ -29,26 +29,46 @@ FIELD_MANAGER = "learnflow-infra"
 REQUEST_SECONDS = 15.0
 LOG_SECONDS = 3.0  # the kubelet of a dead node does not answer
 
+_MOST_BYTES = 2**28  # of one answer; a pod is a few thousand
+_MARKS = {"kind", "type", "gitVersion"}  # of an object, a watch's event, the server's version
+_OVERLOADED = (429, 504)
+_GATEWAY = (502, 503, 504)
 _PROTOCOL = "v4.channel.k8s.io"
 
 Object = dict[str, Any]
 
 
-class ApiError(Exception):
-    """An answer of the API server other than success: its Status, as far as it sent one."""
+class ApiError(Failure):
+    """The API's refusal of what was asked; `api-error` to who has no better word for it."""
 
     def __init__(self, code: int, reason: str, message: str) -> None:
         self.code = code
         self.reason = reason
         self.message = " ".join(message.split())[:400]
-        super().__init__(f"{code} {reason}: {self.message}")
+        super().__init__(finding("api-error", f"the API server: {code} {reason}: {self.message}"))
+
+
+class _Timed(socket.socket):
+    """A socket on which all that is received must have come by one moment."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.settimeout(seconds)
+        self._until = time.monotonic() + seconds
+
+    def recv_into(self, *arguments: Any) -> int:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.settimeout(left)
+        return super().recv_into(*arguments)
 
 
 class Kube:
     """One context of one kubeconfig. A context manager; its methods may be called from threads.
 
-    Raises Failure: `cluster-unreachable`, `identity-refused`, `permission-missing`; ApiError for
-    every other refusal.
+    Raises Failure: `cluster-unreachable`, `api-slow`, `api-error`, `identity-refused`,
+    `permission-missing`; ApiError for every other refusal.
     """
 
     def __init__(self, kubectl: Sequence[str], context: str, deadline: Deadline) -> None:
@@ -88,8 +108,7 @@ class Kube:
     def _connect(self, timeout: float) -> socket.socket:
         """A connection to the proxy, which at first is not there and then does not listen yet."""
         while True:
-            connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.settimeout(timeout)
+            connection = _Timed(timeout)
             try:
                 connection.connect(self._socket)
             except (FileNotFoundError, ConnectionRefusedError):
@@ -114,8 +133,10 @@ class Kube:
         """One request and its JSON answer."""
         timeout = min(REQUEST_SECONDS, self.deadline.remaining())
         with self._open(method, path, timeout, query, body, content_type) as response:
-            answer: Object = json.loads(response.read())
-            return answer
+            data = response.read(_MOST_BYTES)
+            if response.length:  # what was announced and did not come
+                raise http.client.IncompleteRead(data, response.length)
+            return _object(data)
 
     @contextlib.contextmanager
     def _open(
@@ -135,21 +156,25 @@ class Kube:
             connection.request(method, target, data, {"Content-Type": content_type})
             response = connection.getresponse()
             if response.status >= 400:
-                raise self._refusal(response.status, response.read(65536), method, path)
+                form = response.headers.get("content-type", "")
+                raise self._refusal(response.status, form, response.read(65536))
             yield response
         except TimeoutError as error:
             self.deadline.remaining()
             raise Failure(
                 finding("api-slow", f"the API server did not answer {method} within {timeout:g} s")
             ) from error
-        except (http.client.HTTPException, ConnectionError, ValueError) as error:
+        except (http.client.HTTPException, ConnectionError) as error:
             raise Failure(
                 finding("cluster-unreachable", f"the API server's answer broke off: {error!r:.200}")
             ) from error
+        except ValueError as error:
+            said = f"the API server's answer to {method} {path} is not the API's: {error}"
+            raise Failure(finding("api-error", said[:300])) from error
         finally:
             connection.close()
 
-    def _refusal(self, code: int, body: bytes, method: str, path: str) -> Exception:
+    def _refusal(self, code: int, form: str, body: bytes) -> Exception:
         text = body.decode(errors="replace")
         try:
             status = json.loads(text)
@@ -162,12 +187,12 @@ class Kube:
             return Failure(finding("identity-refused", f"{where}: {error.message}"))
         if code == 403 and "is forbidden: User" in error.message:
             return Failure(finding("permission-missing", error.message))
-        if code in (500, 502, 503, 504) and not reason:  # kubectl's own, not the API's
-            said = error.message or "no connection"
-            if "x509:" in said:  # kubectl's own words
-                return Failure(finding("api-certificate-refused", f"{where}: {said}"))
-            return Failure(finding("cluster-unreachable", f"{where} does not answer: {said}"))
-        return error
+        if not reason and (code in _GATEWAY or _of_kubectl(code, form)):
+            return Failure(finding(*_unreached(where, error.message)))
+        if code in _OVERLOADED:
+            return Failure(finding("api-slow", f"the API server: {code} {reason}: {error.message}"))
+        # Of the server's own trouble, and not of what was asked, there is no better word.
+        return error if reason and code != 503 else Failure(*error.findings)
 
     # ---- objects
 
@@ -277,8 +302,8 @@ class Kube:
         query = {"watch": "true", "labelSelector": selector, "timeoutSeconds": str(seconds)}
         # The server ends a quiet watch itself; a little longer only catches one that does not.
         with self._open("GET", path("watch", kind, namespace), seconds + 5.0, query) as response:
-            while line := response.readline():
-                event: Object = json.loads(line)
+            while line := response.readline(_MOST_BYTES):
+                event = _object(line)
                 if event["type"] == "ERROR":
                     status = event["object"]
                     raise ApiError(
@@ -330,12 +355,43 @@ class Kube:
             )
         except websocket.WebSocketBadStatusException as error:
             body = error.resp_body or b""
-            raise self._refusal(error.status_code, body, "GET", where) from error
+            form = (error.resp_headers or {}).get("content-type", "")
+            raise self._refusal(error.status_code, form, body) from error
+        except (TimeoutError, websocket.WebSocketTimeoutException) as error:
+            self.deadline.remaining()
+            raise Failure(
+                finding("api-slow", f"a stream to a pod did not open within {timeout:g} s")
+            ) from error
         except (OSError, websocket.WebSocketException) as error:
             raise Failure(
                 finding("cluster-unreachable", f"a stream to a pod did not open: {error!r:.200}")
             ) from error
         return Stream(connection)
+
+
+def _of_kubectl(code: int, form: str) -> bool:
+    """Whether it is kubectl's proxy that speaks, of a connection that it could not make."""
+    return code == 500 and form.startswith("text/plain")
+
+
+def _unreached(where: str, said: str) -> tuple[str, str]:
+    """The code and the message of a connection to the API server that was not made."""
+    if "remote error: tls:" in said:
+        return "identity-refused", f"{where}: {said}"
+    if "x509:" in said:
+        return "api-certificate-refused", f"{where}: {said}"
+    return "cluster-unreachable", f"{where} does not answer: {said or 'no connection'}"
+
+
+def _object(data: bytes) -> Object:
+    """An object or event of the API. Raises ValueError for what is none."""
+    try:
+        answer = json.loads(data)
+    except ValueError as error:
+        raise ValueError(f"{data[:80]!r}") from error
+    if not isinstance(answer, dict) or not _MARKS & answer.keys():
+        raise ValueError(f"{data[:80]!r}")
+    return answer
 
 
 class Stream:

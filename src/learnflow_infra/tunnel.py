@@ -219,7 +219,7 @@ class Proxy:
         credentials = base64.b64encode(f"learnflow:{self._password}".encode()).decode()
         self._expected = f"proxy-authorization: basic {credentials}".lower()
         self._listener = Listener(0, self._serve)
-        self.refusals: dict[str, str] = {}
+        self.refusals: dict[str, Exception] = {}
         self.reached: set[str] = set()
 
     @property
@@ -251,7 +251,7 @@ class Proxy:
         try:
             server = self._route.dial(host, int(port))
         except Exception as error:  # the client gets its refusal whatever the cause
-            self.refusals[words[1]] = str(error)
+            self.refusals[words[1]] = error
             with contextlib.suppress(OSError):
                 client.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
             client.close()

@@ -134,8 +134,12 @@ class Person:
 
     def administer(self, *arguments: str) -> Answer:
         """Run a command with the administrator's rights."""
+        return self.run_in(ADMINISTRATOR, *arguments)
+
+    def run_in(self, context: str, *arguments: str) -> Answer:
+        """Run a command in a context that is not the local cluster's own."""
         path = f"{self.kubectl_folder()}:{self.environment['PATH']}"
-        return self.run(*arguments, "--context", ADMINISTRATOR, PATH=path)
+        return self.run(*arguments, "--context", context, PATH=path)
 
     def kubectl_folder(self) -> Path:
         """A folder with the cluster's own kubectl, the only program that a context needs."""

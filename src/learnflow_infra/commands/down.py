@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from learnflow_infra import apply, cluster, manifests
 from learnflow_infra.commands import Request, place
 from learnflow_infra.failures import Failure, finding
-from learnflow_infra.kube import ApiError, Kube, Object
+from learnflow_infra.kube import Kube, Object
 from learnflow_infra.report import Report
 
 _POLL_SECONDS = 0.2
@@ -85,7 +85,12 @@ def _remove_namespace(request: Request, kube: Kube, namespace: str, notes: list[
     if not kube.may("delete", "", "namespaces", namespace):
         notes.append(f"namespace {namespace} stays: only who may delete it can remove it")
         return []
-    if (foreign := next(_foreign(kube, namespace), None)) is not None:
+    try:
+        foreign = next(_foreign(kube, namespace), None)
+    except Failure as failure:  # such as an aggregated API without its server
+        request.deadline.remaining()
+        foreign = f"what cannot be listed ({failure.findings[0].message})"
+    if foreign is not None:
         notes.append(f"namespace {namespace} stays: it also holds {foreign}")
         return []
     request.say(f"removing namespace {namespace}")
@@ -100,11 +105,8 @@ def _remove_namespace(request: Request, kube: Kube, namespace: str, notes: list[
 def _foreign(kube: Kube, namespace: str) -> Iterator[str]:
     """Objects in a namespace that neither carry the scope's label nor belong to one that does."""
     for path, plural in _listable(kube):
-        try:
-            items = kube.request("GET", f"{path}/namespaces/{namespace}/{plural}").get("items", [])
-        except (ApiError, Failure):
-            yield f"{plural} that cannot be listed"
-            continue
+        where = f"{path}/namespaces/{namespace}/{plural}"
+        items = kube.request("GET", where).get("items", [])
         for item in items:
             meta: Object = item.get("metadata", {})
             if (
@@ -121,10 +123,6 @@ def _listable(kube: Kube) -> Iterator[tuple[str, str]]:
         "api/v1",
         *(f"apis/{each['preferredVersion']['groupVersion']}" for each in groups),
     ):
-        try:
-            resources = kube.request("GET", path)["resources"]
-        except ApiError:
-            continue  # an aggregated API without its server lists nothing either
-        for each in resources:
+        for each in kube.request("GET", path)["resources"]:
             if each["namespaced"] and "list" in each["verbs"] and each["name"] not in _PASSING:
                 yield path, each["name"]

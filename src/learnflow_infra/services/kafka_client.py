@@ -102,9 +102,11 @@ class Client:
         """What an error of the library means, here and at this step."""
         if refused := [each for each in self.proxy.refusals if each not in self.proxy.reached]:
             address, reason = refused[0], self.proxy.refusals[refused[0]]
+            if isinstance(reason, Failure):  # the API's, on the way there
+                return reason.findings[0]
             if address in self._addresses:
-                return unreachable("kafka", self._route, address, reason)
-            return unusable(self._route, address, reason)
+                return unreachable("kafka", self._route, address, str(reason))
+            return unusable(self._route, address, str(reason))
         where = f"{place(self._route)}, user {self._login.user}, {self.step}"
         slow = type(error).__name__ == "KafkaTimeoutError"
         if slow and self.step == _CONNECT and self._failures:
@@ -137,6 +139,7 @@ class Client:
         producer, _, _ = self._bootstrapped(
             KafkaProducer,
             delivery_timeout_ms=self._config["request_timeout_ms"],
+            max_block_ms=self._config["request_timeout_ms"],
             acks="all",
             enable_idempotence=False,
             metrics_enabled=False,
