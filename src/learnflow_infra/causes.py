@@ -199,7 +199,8 @@ CAUSES = _table(
             "kubectl-missing",
             Exit.NO_CLUSTER,
             "kubectl is needed and not there.",
-            "Install kubectl and put it on the PATH.",
+            "Install kubectl and put it on the PATH; the local cluster brings its own by "
+            "`learnflow-infra cluster up`.",
         ),
         Cause(
             "kubectl-failed",
