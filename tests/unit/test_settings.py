@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -91,6 +92,44 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(
     assert raised.value.exit_code is Exit.USAGE
     assert str(file) in found.message
     assert said in found.message
+
+
+# Each ends a field, or begins something else, in one of the languages that a value passes through.
+HOSTILE = {
+    "a quote": "x'; drop table x; --",
+    "a double quote": 'x"\n[cluster]',
+    "a line of YAML": "x\nhostNetwork: true",
+    "a line of properties": "x\nsuper.users=User:x",
+    "JAAS": 'x" password="y" required;',
+    "a shell's substitution": "$(id)",
+    "Kafka's substitution": "${env:PATH}",
+    "a null byte": "x\0y",
+    "a path": "../../etc/passwd",
+    "an option": "--from-literal=x",
+}
+FIELDS = [
+    "[cluster]\nnamespace = {}",
+    "[kafka]\nimage = {}",
+    "[kafka]\nmemory = {}",
+    "[kafka]\nstorage_class = {}",
+    "[kafka]\nuser = {}",
+    "[kafka]\nuser_prefixes = [{}]",
+    "[[kafka.topics]]\nname = {}",
+    "[[kafka.users]]\nname = {}",
+    "[[kafka.users]]\nname = 'x'\ngroups = [{}]",
+    "[postgres]\nuser = {}",
+    "[postgres]\ndatabase = {}",
+    "[[postgres.users]]\nname = {}",
+]
+
+
+@pytest.mark.intruder("leaves a setting's field by {}", by="the settings' rules")
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
+def test_no_setting_takes_a_value_that_leaves_its_field(value: str) -> None:
+    for field in FIELDS:
+        table = tomllib.loads(field.format(json.dumps(value)))
+        with pytest.raises(ValueError, match=r"must be .*, not "):
+            settings.parse(table)
 
 
 def test_a_settings_file_that_is_not_there_is_named(tmp_path: Path) -> None:
