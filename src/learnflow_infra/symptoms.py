@@ -90,27 +90,32 @@ def _pulling(uid: str, name: str, events: Sequence[Object]) -> Iterator[Symptom]
 
 
 def _of_taints(symptom: Symptom, nodes: Mapping[str, Object]) -> Symptom:
-    """The taints' names, or what a taint of Kubernetes' own stands for."""
-    for name, node in nodes.items():
-        if condition(node, "Ready") != "True":
-            return replace(
-                symptom, code="node-not-ready", detail=f"node {name} is not Ready", patience=40
-            )
-        if pressure := _pressure(node):
-            detail = f"node {name} has {pressure}"
-            return replace(symptom, code="node-under-pressure", detail=detail, patience=5)
+    """The taints' names, or what a taint of Kubernetes' own stands for where every node has one."""
+    ill = [_illness(symptom, name, node) for name, node in nodes.items()]
+    if ill and all(ill):
+        return ill[0] or symptom
     keys = {
         text(each.get("key"))
-        for node in nodes.values()
+        for node, illness in zip(nodes.values(), ill, strict=True)
+        if illness is None
         for each in objects(at(node, "spec", "taints"))
     }
     if not keys:
         return symptom
-    return replace(
-        symptom,
-        detail=short(f"{symptom.detail.rstrip('.')}: {', '.join(sorted(keys))}"),
-        patience=0,
-    )
+    detail = short(f"{symptom.detail.rstrip('.')}: {', '.join(sorted(keys))}")
+    return replace(symptom, detail=detail, patience=0)
+
+
+def _illness(symptom: Symptom, name: str, node: Object) -> Symptom | None:
+    """The symptom as one of a node that is not well."""
+    if condition(node, "Ready") != "True":
+        return replace(
+            symptom, code="node-not-ready", detail=f"node {name} is not Ready", patience=40
+        )
+    if pressure := _pressure(node):
+        detail = f"node {name} has {pressure}"
+        return replace(symptom, code="node-under-pressure", detail=detail, patience=5)
+    return None
 
 
 def _of_container(

@@ -470,6 +470,8 @@ def test_a_taint_without_a_name_is_told_by_the_nodes(ready: str, code: str, fina
     state = judge([tainted], nodes=[node])
     assert ([each.code for each in state.findings], state.final) == ([code], final)
     assert ("own" in state.findings[0].message) is final
+    asleep = {"metadata": {"name": "asleep"}}
+    assert judge([tainted], nodes=[asleep, node]).findings[0].code == code
 
 
 def test_many_pods_of_one_cause_are_one_finding() -> None:

@@ -46,7 +46,13 @@ def unreachable(stand: Stand) -> Iterator[None]:
     yield
 
 
-@fault("an API server that hangs", f"verify {NAMED} --timeout 30", "api-slow", exit=5, alone=True)
+@fault(
+    "an API server that hangs",
+    f"verify {NAMED} --timeout 30",
+    "cluster-unreachable",
+    exit=3,
+    alone=True,
+)
 def hangs(stand: Stand) -> Iterator[None]:
     with node.stopped("kube-apiserver"):
         yield
@@ -54,15 +60,15 @@ def hangs(stand: Stand) -> Iterator[None]:
 
 
 @fault(
-    "a port that accepts and never answers",
+    "an API server that accepts and never answers",
     f"verify {NAMED} --timeout 30",
-    "cluster-unreachable",
-    exit=3,
+    "api-slow",
+    exit=5,
     alone=True,
 )
 def silent(stand: Stand) -> Iterator[None]:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        kubeconfig(stand, {"server": f"https://127.0.0.1:{server.getsockname()[1]}"})
+        kubeconfig(stand, {"server": f"http://127.0.0.1:{server.getsockname()[1]}"})
         yield
 
 

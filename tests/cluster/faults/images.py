@@ -119,7 +119,7 @@ def never(stand: Stand) -> Iterator[None]:
 def full_node() -> Iterator[None]:
     """A node without room for another image."""
     folder = layout.STATE / "containerd/io.containerd.content.v1.content/ingest"
-    with tiny(folder, "1m"):
+    with tiny(folder, "1m,nr_inodes=1"):
         yield
 
 
