@@ -5,8 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..machine import eventually
 from . import injector
-from .harness import Stand, fault
+from .harness import Stand, fault, pod
+from .volumes import claim
+
+TRIAL = pod("trial", "nothing", "true")
+LARGE = pod("trial", "nothing", "true")
+LARGE["spec"]["containers"][0]["resources"] = {"limits": {"memory": "32Mi"}}
+LABELS = {"app": "trial"}
+WORKLOAD = {
+    "apiVersion": "apps/v1",
+    "kind": "StatefulSet",
+    "metadata": {"name": "trial"},
+    "spec": {
+        "serviceName": "trial",
+        "selector": {"matchLabels": LABELS},
+        "template": {
+            "metadata": {"labels": LABELS},
+            "spec": TRIAL["spec"] | {"restartPolicy": "Always"},
+        },
+    },
+}
 
 
 @fault(
@@ -19,12 +39,14 @@ from .harness import Stand, fault
 )
 def quota(stand: Stand) -> Iterator[None]:
     stand.kubectl("create", "quota", "small", "--hard=requests.memory=10Mi")
+    eventually(lambda: "quota" in stand.trial(TRIAL))
     yield
 
 
 @fault("a quota of volumes", "up postgres", "quota-exceeded", exit=4, sign="FailedCreate")
 def quota_of_volumes(stand: Stand) -> Iterator[None]:
     stand.kubectl("create", "quota", "small", "--hard=persistentvolumeclaims=0")
+    eventually(lambda: "quota" in stand.trial(claim()))
     yield
 
 
@@ -45,6 +67,7 @@ def limit_range(stand: Stand) -> Iterator[None]:
             "spec": {"limits": [limit]},
         }
     )
+    eventually(lambda: "maximum memory" in stand.trial(LARGE))
     yield
 
 
@@ -91,12 +114,15 @@ def webhook_away(stand: Stand) -> Iterator[None]:
     stand.create(absent)
     stand.kubectl("label", "namespace", stand.namespace, f"{injector.LABEL}=absent")
     try:
+        eventually(lambda: "failed calling webhook" in stand.trial(TRIAL))
         yield
     finally:
         stand.kubectl("delete", "validatingwebhookconfiguration", "absent")
 
 
-def refused_by_policy(stand: Stand, group: str, resource: str) -> Iterator[None]:
+def refused_by_policy(
+    stand: Stand, group: str, resource: str, trial: dict[str, Any]
+) -> Iterator[None]:
     version = "admissionregistration.k8s.io/v1"
     rule = {
         "apiGroups": [group],
@@ -129,6 +155,7 @@ def refused_by_policy(stand: Stand, group: str, resource: str) -> Iterator[None]
         },
     )
     try:
+        eventually(lambda: "none of these here" in stand.trial(trial))
         yield
     finally:
         for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
@@ -137,12 +164,12 @@ def refused_by_policy(stand: Stand, group: str, resource: str) -> Iterator[None]
 
 @fault("a policy that refuses pods", "up postgres", "webhook-refused", exit=4, sign="FailedCreate")
 def policy(stand: Stand) -> Iterator[None]:
-    yield from refused_by_policy(stand, "", "pods")
+    yield from refused_by_policy(stand, "", "pods", TRIAL)
 
 
 @fault("a policy that refuses StatefulSets", "up postgres", "webhook-refused", exit=4)
 def policy_of_workloads(stand: Stand) -> Iterator[None]:
-    yield from refused_by_policy(stand, "apps", "statefulsets")
+    yield from refused_by_policy(stand, "apps", "statefulsets", WORKLOAD)
 
 
 @fault("a Secret that someone made immutable", "up postgres", "apply-refused", says="immutable")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from learnflow_infra.causes import CAUSES
 from learnflow_infra.cluster.local.api import Api, ApiRefused
 
 from ..conftest import NAMESPACE, Person
+from ..machine import eventually
 from .injector import LABEL, NAME, Alter, Injector, Refusal
 
 # A busy machine must not make a test fail: what was measured stands in the table.
@@ -106,6 +108,34 @@ class Outcome:
         return [each for each in _FINDING.findall(self.text) if each[0] in CAUSES]
 
 
+def pod(name: str, image: str, script: str, **more: Any) -> dict[str, Any]:
+    """One that the namespace's pod security lets in."""
+    container = {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "Never",
+        "command": ["sh", "-c", script],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsNonRoot": True,
+            "runAsUser": 999,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 0,
+        "containers": [container],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, **more.pop("metadata", {})},
+        "spec": spec | more,
+    }
+
+
 class Stand:
     """A namespace and a person for one fault."""
 
@@ -137,7 +167,27 @@ class Stand:
     def alter(self, change: Alter) -> None:
         """Have each new pod of the namespace changed, as a team's own injector would."""
         self.kubectl("label", "--overwrite", "namespace", self.namespace, f"{LABEL}={NAME}")
+
+        def is_asked() -> bool:
+            self.trial(pod("trial", "nothing", "true"))
+            return self.namespace in self._injector.asked
+
+        eventually(is_asked)
         self._injector.alter[self.namespace] = change
+
+    def trial(self, item: dict[str, Any]) -> str:
+        """Why the API server would refuse an object; empty where it would not."""
+        done = subprocess.run(
+            self.person.kubectl_command(
+                *("-n", self.namespace, "create", "--dry-run=server", "-f", "-")
+            ),
+            env=self.person.environment,
+            input=json.dumps(item),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return done.stderr if done.returncode else ""
 
     def alter_container(self, **fields: Any) -> None:
         """Give the service's container other fields."""

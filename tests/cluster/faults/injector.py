@@ -38,6 +38,7 @@ class Injector:
 
     def __init__(self, folder: Path) -> None:
         self.alter: dict[str, Alter] = {}
+        self.asked: set[str] = set()
         certificate, self._server = _certificate(folder), None
         self._certificate = certificate
 
@@ -76,6 +77,7 @@ class Injector:
         return configuration("MutatingWebhookConfiguration", NAME, url, self._certificate)
 
     def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.asked.add(request["namespace"])
         response: dict[str, Any] = {"uid": request["uid"], "allowed": True}
         if alter := self.alter.get(request["namespace"]):
             pod = request["object"]

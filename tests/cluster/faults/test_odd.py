@@ -16,7 +16,7 @@ from learnflow_infra.cluster.local import layout
 from ..conftest import NAMESPACE, Person
 from ..machine import eventually
 from . import containers, table
-from .harness import MOST_SECONDS, Stand
+from .harness import MOST_SECONDS, Stand, pod
 from .injector import Injector
 
 MOST_BYTES = 400
@@ -43,34 +43,6 @@ def odd(name: str, command: str = "verify", *, telling: bool = False) -> Any:
         return make
 
     return record
-
-
-def pod(name: str, image: str, script: str, **more: Any) -> dict[str, Any]:
-    """One that the namespace's pod security lets in."""
-    container = {
-        "name": "main",
-        "image": image,
-        "imagePullPolicy": "Never",
-        "command": ["sh", "-c", script],
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "runAsNonRoot": True,
-            "runAsUser": 999,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-    }
-    spec: dict[str, Any] = {
-        "restartPolicy": "Never",
-        "terminationGracePeriodSeconds": 0,
-        "containers": [container],
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, **more.pop("metadata", {})},
-        "spec": spec | more,
-    }
 
 
 def image(stand: Stand) -> str:
