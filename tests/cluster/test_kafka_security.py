@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,9 @@ import kafka.admin
 import kafka.errors
 import pytest
 
-from learnflow_infra import certificates
+from issued import of_a_year
+from learnflow_infra.certificates import Authority, Pair
+from learnflow_infra.services import tls
 from learnflow_infra.services.kafka_network import TlsSocket, network
 
 from .conftest import NAMESPACE, Person
@@ -41,6 +44,14 @@ class Door:
         context = ssl.create_default_context(cadata=self.authority)
         context.sslsocket_class = TlsSocket
         return context
+
+    def shown(self) -> bytes | None:
+        """The certificate, whoever signed it."""
+        with (
+            socket.create_connection(("localhost", self.port), SECONDS) as connection,
+            tls.lax().wrap_socket(connection) as session,
+        ):
+            return session.getpeercert(binary_form=True)
 
     @contextlib.contextmanager
     def client(
@@ -108,7 +119,9 @@ def door(deployed: Person, secrets: dict[str, dict[str, str]]) -> Iterator[Door]
     process = deployed.start("connect", "kafka", "--json")
     assert process.stdout is not None
     try:
-        hint = json.loads(process.stdout.readline())["connections"]["kafka"]
+        said = process.stdout.readline()
+        assert "connections" in said, said
+        hint = json.loads(said)["connections"]["kafka"]
         port = int(hint["bootstrap.servers"].rpartition(":")[2])
         yield Door(port, secrets["kafka-connection"]["ca.crt"])
     finally:
@@ -269,7 +282,7 @@ def test_an_old_protocol(door: Door, version: ssl.TLSVersion) -> None:
     "poses as Kafka under an authority of his own", by="the client's strict check"
 )
 def test_a_foreign_authority_is_not_trusted(door: Door, application: tuple[str, str]) -> None:
-    other = certificates.Authority.new("someone else", 10).pair.certificate
+    other = Authority.new("someone else", 10).pair.certificate
     with (
         pytest.raises(kafka.errors.KafkaConnectionError, match="CERTIFICATE_VERIFY_FAILED"),
         door.admin(*application, ssl_context=ssl.create_default_context(cadata=other)),
@@ -502,3 +515,80 @@ def test_what_was_changed_by_hand_is_the_settings_again(
             door.admin("backdoor", password),
         ):
             pass
+
+
+# ---- certificates
+
+
+CERTIFICATES = {
+    "a foreign authority": "certificate-authority",
+    "another name": "certificate-name",
+    "an ended life": "certificate-expired",
+    "a nearly ended life": "certificate-ending",
+}
+
+
+def certificate_of(person: Person, case: str) -> Pair:
+    values = person.secret("learnflow-authority")
+    signer = Authority(Pair(values["tls.crt"], values["tls.key"]))
+    names = [f"kafka.{NAMESPACE}.svc", f"kafka-0.kafka-brokers.{NAMESPACE}.svc", "localhost"]
+    if case == "a foreign authority":
+        foreign = Authority.new("learnflow-infra", 365)
+        return foreign.issue("kafka", 365, alternatives=names, client=False)
+    if case == "another name":
+        return signer.issue("kafka", 365, alternatives=["elsewhere"], client=False)
+    return of_a_year(signer, names, left=-1 if case == "an ended life" else 20)
+
+
+def present(person: Person, door: Door, pair: Pair) -> None:
+    """Let the running server show its clients another certificate."""
+    place = ("-n", NAMESPACE)
+    data = {
+        "tls.crt": pair.certificate,
+        "tls.key": pair.key,
+        "tls.pem": pair.key + pair.certificate,
+    }
+    patch = json.dumps({"stringData": data})
+    person.kubectl("patch", "secret", "kafka-tls", *place, "-p", patch)
+    mark = f"looked-at={hash(pair.certificate)}"
+    person.kubectl("annotate", "pod", "kafka-0", *place, "--overwrite", mark)
+    there = '[ "$(< /etc/kafka-tls/tls.crt)" = "$0" ]'
+    wait = f"for n in {{1..600}}; do {there} && exit; sleep 0.1; done; false"
+    words = ("bash", "-c", wait, pair.certificate.strip())
+    person.kubectl("exec", *place, "kafka-0", "--", *words)
+    listeners = ",".join(
+        f"listener.name.{name}.ssl.keystore.location=/etc/kafka-tls/tls.pem"
+        for name in ("client", "host")
+    )
+    who = ("--entity-type", "brokers", "--entity-name", "0")
+    person.kafka("kafka-configs", "--alter", *who, "--add-config", listeners)
+    until = time.monotonic() + 4 * SECONDS  # each network thread reads it by itself
+    while door.shown() != ssl.PEM_cert_to_DER_cert(pair.certificate):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def of_the_pod(person: Person) -> tuple[str, int]:
+    (pod,) = person.objects("pods", "-l", "app.kubernetes.io/name=kafka")
+    return pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"]
+
+
+@pytest.mark.parametrize(("case", "code"), CERTIFICATES.items(), ids=CERTIFICATES)
+@pytest.mark.intruder("shows clients of Kafka a certificate of {}", by="strict TLS clients")
+def test_a_certificate_is_checked_and_renewed_while_clients_work(
+    deployed: Person, door: Door, application: tuple[str, str], case: str, code: str
+) -> None:
+    pod = of_the_pod(deployed)
+    options = {"acks": "all", "enable_idempotence": False}
+    with door.client(kafka.KafkaProducer, *application, **options) as producer:
+        producer.send(OWN, b"before").get(SECONDS)
+        present(deployed, door, certificate_of(deployed, case))
+        answer = deployed.run("verify", "kafka", "--json")
+        assert (answer.exit_code, answer.codes) == (1, [code]), answer.stdout
+        answer = deployed.run("up", "kafka", "--json")
+        assert answer.exit_code == 0, answer.stdout
+        assert answer.json["changed"] == ["secret/kafka-tls", "certificate of kafka-0"]
+        producer.send(OWN, b"after").get(SECONDS)
+    assert deployed.run("verify", "kafka").exit_code == 0
+    assert of_the_pod(deployed) == pod
+    assert door.shown() == ssl.PEM_cert_to_DER_cert(deployed.secret("kafka-tls")["tls.crt"])

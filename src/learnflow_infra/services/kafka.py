@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from learnflow_infra import authority, manifests
 from learnflow_infra.services import Access, Object, kafka_config, kafka_proof, kafka_users
-from learnflow_infra.services.kafka_client import Login, connected
+from learnflow_infra.services.kafka_client import application, connected, password_key
 from learnflow_infra.services.kafka_config import (
     BROKER_PORT,
     CERTIFICATE_FOLDER,
@@ -18,7 +18,6 @@ from learnflow_infra.services.kafka_config import (
     HOST_PORT,
     SCRAM,
 )
-from learnflow_infra.services.kafka_users import password_key
 from learnflow_infra.settings import KAFKA_ADMIN, KAFKA_NODE, Settings
 from learnflow_infra.tunnel import FromHost, Route
 
@@ -227,13 +226,14 @@ class Kafka:
         """Make the declared topics, users and rights so. Existing topics are never changed."""
         settings = access.settings
         pods = zip(self.pods(settings), self._nodes(settings, BROKER_PORT), strict=True)
-        brokers = {address: (pod, BROKER_PORT) for pod, address in pods}
-        inner = FromHost(access.kube, settings.cluster.namespace, brokers)
-        return kafka_users.reconcile(access, inner, list(brokers), route, self._localhost(settings))
+        brokers = {address: pod for pod, address in pods}
+        targets = {address: (pod, BROKER_PORT) for address, pod in brokers.items()}
+        inner = FromHost(access.kube, settings.cluster.namespace, targets)
+        return kafka_users.reconcile(access, inner, brokers, route, self._localhost(settings))
 
     def log_in(self, access: Access, route: Route) -> None:
-        login = Login(access.connection["username"], access.connection["password"])
-        with connected(access, route, self._localhost(access.settings), login) as client:
+        addresses = self._localhost(access.settings)
+        with connected(access, route, addresses, application(access)) as client:
             client.admin()
 
     def prove(self, access: Access, route: Route) -> None:

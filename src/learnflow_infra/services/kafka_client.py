@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from learnflow_infra.failures import Failure, Finding
+from learnflow_infra.failures import Failure, Finding, finding
 from learnflow_infra.services import ANSWER_SECONDS, Access, tls
 from learnflow_infra.services.kafka_config import SCRAM, protocol
 from learnflow_infra.services.kafka_errors import explained, unusable
@@ -31,16 +31,44 @@ class Login:
     mechanism: str = SCRAM
 
 
+def password_key(user: str) -> str:
+    """Where the credentials Secret keeps a user's password."""
+    return f"password.{user}"
+
+
+def application(access: Access) -> Login:
+    """The application's user, by its Secret. Raises Failure(connection-missing)."""
+    user, password = (
+        _value(access.connection, key, "connection") for key in ("username", "password")
+    )
+    return Login(user, password)
+
+
+def known(access: Access, user: str, mechanism: str = SCRAM) -> Login:
+    """A user, by the credentials. Raises Failure(credentials-missing)."""
+    password = _value(access.secrets.credentials, password_key(user), "credentials")
+    return Login(user, password, mechanism)
+
+
+def _value(values: Mapping[str, str], key: str, what: str) -> str:
+    if not (found := values.get(key)):
+        message = f"the Secret kafka-{what} has no {key}"
+        raise Failure(finding(f"{what}-missing", message, service="kafka"))
+    return found
+
+
 @contextlib.contextmanager
 def connected(
-    access: Access, route: Route, addresses: Sequence[str], login: Login
+    access: Access, route: Route, addresses: Sequence[str], login: Login, *, checked: bool = True
 ) -> Iterator[Client]:
-    """A client that bootstraps from `addresses`. Raises Failure for the library's errors."""
+    """A client that bootstraps from `addresses`, and checks servers as a strict one does unless
+    told otherwise. Raises Failure for the library's errors."""
     from kafka.errors import KafkaError
 
     # The library logs what it also raises; the report is the one place that speaks.
     logging.getLogger("kafka").setLevel(logging.CRITICAL + 1)
-    with Proxy(route) as proxy, Client(access, route, proxy, addresses, login) as client:
+    context = _context(access, checked)
+    with Proxy(route) as proxy, Client(access, route, proxy, addresses, login, context) as client:
         try:
             yield client
         except (KafkaError, RuntimeError) as error:
@@ -63,7 +91,13 @@ class Client:
     """kafka-python's clients on one route, closed together."""
 
     def __init__(
-        self, access: Access, route: Route, proxy: Proxy, addresses: Sequence[str], login: Login
+        self,
+        access: Access,
+        route: Route,
+        proxy: Proxy,
+        addresses: Sequence[str],
+        login: Login,
+        context: ssl.SSLContext | None,
     ) -> None:
         self.proxy = proxy
         self.step = _CONNECT
@@ -80,7 +114,7 @@ class Client:
             "bootstrap_servers": self._addresses,
             "proxy_url": proxy.url.replace("http", PROXY_SCHEME, 1),
             "security_protocol": protocol(access.settings),
-            "ssl_context": _strict(access),
+            "ssl_context": context,
             "sasl_mechanism": login.mechanism,
             "sasl_plain_username": login.user,
             "sasl_plain_password": login.password,
@@ -184,9 +218,9 @@ class Client:
                     raise
 
 
-def _strict(access: Access) -> ssl.SSLContext | None:
+def _context(access: Access, checked: bool) -> ssl.SSLContext | None:
     if not access.settings.security.encryption:
         return None
-    context = tls.strict(access.connection.get("ca.crt", ""), "kafka")
+    context = tls.strict(access.connection.get("ca.crt", ""), "kafka") if checked else tls.lax()
     context.sslsocket_class = TlsSocket
     return context

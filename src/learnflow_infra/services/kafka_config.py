@@ -17,14 +17,19 @@ CREDENTIALS_FOLDER = "/etc/kafka-node"
 CERTIFICATE_FOLDER = "/etc/kafka-tls"
 ADMIN_FILE = "admin.properties"
 
-# The applications' two, and the nodes' own two.
+# The listeners: the applications' two, and the nodes' own two.
 _OUTER = ("CLIENT", "HOST")
 _INNER = ("BROKER", "CONTROLLER")
-_PORTS = {
+PORTS = {
     "CLIENT": CLIENT_PORT,
     "HOST": HOST_PORT,
     "BROKER": BROKER_PORT,
     "CONTROLLER": CONTROLLER_PORT,
+}
+
+_FILES = {
+    "ssl.keystore.location": f"{CERTIFICATE_FOLDER}/tls.pem",
+    "ssl.truststore.location": f"{CERTIFICATE_FOLDER}/ca.crt",
 }
 
 # Kafka reads the password itself, so that no file, argument or environment of ours holds it.
@@ -96,8 +101,10 @@ def _server(settings: Settings, pods: Sequence[str]) -> dict[str, object]:
         "controller.quorum.voters": ",".join(voters),
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "BROKER",
-        "listeners": ",".join(f"{name}://:{port}" for name, port in _PORTS.items()),
+        "listeners": ",".join(f"{name}://:{port}" for name, port in PORTS.items()),
         **_security(settings),
+        # For each listener: every one of them reads the certificate, and costs a start.
+        "num.network.threads": 1,
         "log.dirs": "/var/lib/kafka/data/log",
         "default.replication.factor": brokers,
         "min.insync.replicas": in_sync,
@@ -115,7 +122,7 @@ def _server(settings: Settings, pods: Sequence[str]) -> dict[str, object]:
 def _security(settings: Settings) -> dict[str, object]:
     values: dict[str, object] = {
         "listener.security.protocol.map": ",".join(
-            f"{name}:{protocol(settings)}" for name in _PORTS
+            f"{name}:{protocol(settings)}" for name in PORTS
         ),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "false",
@@ -134,27 +141,27 @@ def _security(settings: Settings) -> dict[str, object]:
         # Who logs in elsewhere, and who may log in here.
         values[f"{prefix}.plain.sasl.jaas.config"] = f'{_LOGIN} user_{KAFKA_NODE}="{_PASSWORD}";'
     if settings.security.encryption:
-        values |= {
-            "ssl.keystore.type": "PEM",
-            "ssl.keystore.location": f"{CERTIFICATE_FOLDER}/tls.pem",
-            **_TRUST,
-        }
+        values |= {"ssl.keystore.type": "PEM", "ssl.truststore.type": "PEM", **_FILES}
+        # A renewed certificate may come with other names.
+        values |= {"ssl.allow.san.changes": "true", "ssl.allow.dn.changes": "true"}
     return values
 
 
-_TRUST = {
-    "ssl.truststore.type": "PEM",
-    "ssl.truststore.location": f"{CERTIFICATE_FOLDER}/ca.crt",
-}
+def reloading() -> dict[str, str]:
+    """The settings of a running broker that, written again, let it read its certificate again."""
+    key = "ssl.keystore.location"
+    return {f"listener.name.{name.lower()}.{key}": _FILES[key] for name in PORTS}
 
 
 def _admin(settings: Settings) -> dict[str, object]:
+    place = "ssl.truststore.location"
+    trust = {"ssl.truststore.type": "PEM", place: _FILES[place]}
     return {
         "security.protocol": protocol(settings),
         "sasl.mechanism": PLAIN,
         "sasl.jaas.config": f"{_LOGIN};",
         **_PROVIDER,
-        **(_TRUST if settings.security.encryption else {}),
+        **(trust if settings.security.encryption else {}),
     }
 
 

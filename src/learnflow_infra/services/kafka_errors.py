@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from learnflow_infra import manifests
 from learnflow_infra.failures import Finding, finding
 from learnflow_infra.services.unreachable import place
+from learnflow_infra.settings import Settings
 from learnflow_infra.tunnel import Route
 
 # By the names of kafka-python's errors, which is imported late.
@@ -83,6 +85,12 @@ def explained(error: Exception, where: str, creating: bool) -> Finding:
     own = re.search(r"error_message='([^']+)'", str(error))
     said = own[1] if own else getattr(error, "description", None) or str(error)
     return finding(code, f"{where}: {kind}: {said}"[:300], service="kafka")
+
+
+def restart(settings: Settings) -> str:
+    """The remedy of what nodes only read when they start, all at once: they must agree on it."""
+    namespace, selector = settings.cluster.namespace, manifests.selector_text("kafka")
+    return f"Run `kubectl delete pod -n {namespace} -l {selector}`, then `learnflow-infra up`."
 
 
 def unusable(route: Route, address: str, reason: str) -> Finding:

@@ -9,11 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from learnflow_infra.failures import Failure, finding
-from learnflow_infra.services import Access
-from learnflow_infra.services.kafka_client import CREATE, Client, Login, connected
+from learnflow_infra.services import Access, kafka_certificate
+from learnflow_infra.services.kafka_client import CREATE, Client, application, connected, known
 from learnflow_infra.services.kafka_config import minimum_in_sync
 from learnflow_infra.services.kafka_errors import sick_partitions, unusable
-from learnflow_infra.services.kafka_users import password_key
 from learnflow_infra.services.unreachable import place
 from learnflow_infra.settings import KAFKA_ADMIN
 from learnflow_infra.tunnel import DialError, Route
@@ -26,20 +25,20 @@ def prove(access: Access, route: Route, addresses: Sequence[str], advertised: se
         overseen = None
         if route.name == "host":  # once is enough
             overseen = pool.submit(_oversee, access, route, addresses)
-        application = Login(access.connection["username"], access.connection["password"])
-        with connected(access, route, addresses, application) as client:
+        with connected(access, route, addresses, application(access)) as client:
             _round_trip(access, route, client, advertised)
         if overseen:
             overseen.result()
 
 
 def _oversee(access: Access, route: Route, addresses: Sequence[str]) -> None:
-    """The state of every partition, and the cluster's id."""
-    administrator = Login(KAFKA_ADMIN, access.secrets.credentials[password_key(KAFKA_ADMIN)])
-    with connected(access, route, addresses, administrator) as client:
+    """The state of every partition, the cluster's id, and how long certificates last."""
+    with connected(access, route, addresses, known(access, KAFKA_ADMIN)) as client:
         admin = client.admin()
         _check_partitions(admin, access)
         _check_id(access, admin.describe_cluster()["cluster_id"])
+    if access.settings.security.encryption:
+        kafka_certificate.require_lasting(access, route, addresses)
 
 
 def _round_trip(access: Access, route: Route, client: Client, advertised: set[str]) -> None:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from learnflow_infra import manifests
 from learnflow_infra.failures import Failure, finding
-from learnflow_infra.services import Access
-from learnflow_infra.services.kafka_client import CREATE, Client, Login, admits, connected
+from learnflow_infra.services import Access, kafka_certificate
+from learnflow_infra.services.kafka_client import CREATE, Client, Login, admits, connected, known
 from learnflow_infra.services.kafka_config import PLAIN, SCRAM
+from learnflow_infra.services.kafka_errors import restart
 from learnflow_infra.settings import KAFKA_ADMIN, KAFKA_NODE, KafkaSettings, KafkaUser
 from learnflow_infra.tunnel import Route
 
@@ -45,11 +45,6 @@ class Right(NamedTuple):
     host: str = "*"
 
 
-def password_key(user: str) -> str:
-    """Where the credentials Secret keeps a user's password."""
-    return f"password.{user}"
-
-
 def users(kafka: KafkaSettings) -> list[KafkaUser]:
     """The application's user and the others that the settings declare."""
     prefixes = kafka.user_prefixes
@@ -69,24 +64,28 @@ def rights(kafka: KafkaSettings) -> set[Right]:
 def reconcile(
     access: Access,
     inner: Route,
-    brokers: Sequence[str],
+    brokers: Mapping[str, str],
     outer: Route,
     clients: Sequence[str],
 ) -> list[str]:
-    """Make topics, rights and users so; says what it changed.
+    """Make certificates, topics, rights and users so; says what it changed.
 
-    It logs in as the nodes do, at the addresses `brokers`, since no other user is there at first.
-    `clients` are each broker's address for users.
+    It logs in as the nodes do, at the addresses `brokers` of the pods, since no other user is there
+    at first. `clients` are each broker's address for users.
     """
-    credentials = access.secrets.credentials
-    node = Login(KAFKA_NODE, credentials[password_key(KAFKA_NODE)], PLAIN)
-    with connected(access, inner, brokers, node) as client:
+    node = known(access, KAFKA_NODE, PLAIN)
+    # The way leads into the very pods that have this password; a certificate to be renewed may be
+    # one that no one trusts any more.
+    with connected(access, inner, list(brokers), node, checked=False) as client:
         admin = _admin_of_nodes(access, client)
-        changed = _topics(access, client, admin)
+        changed = []
+        if access.settings.security.encryption:
+            changed += kafka_certificate.renew(access, admin, list(brokers.values()))
+        changed += _topics(access, client, admin)
         changed += _rights(access, client, admin)
         # Last: the log of all this is one sequence, so that who is let in has his rights as well.
         names = [KAFKA_ADMIN, *(user.name for user in users(access.settings.kafka))]
-        logins = {name: Login(name, credentials[password_key(name)]) for name in names}
+        logins = {name: known(access, name) for name in names}
         return changed + _users(access, client, admin, logins, outer, clients)
 
 
@@ -96,11 +95,8 @@ def _admin_of_nodes(access: Access, client: Client) -> Any:
     try:
         return client.admin()
     except SaslAuthenticationFailedError as error:
-        namespace, selector = access.settings.cluster.namespace, manifests.selector_text("kafka")
         message = "the Secret kafka-credentials is not the one that the nodes were started with"
-        remedy = (
-            f"Run `kubectl delete pod -n {namespace} -l {selector}`, then `learnflow-infra up`."
-        )
+        remedy = restart(access.settings)
         found = finding("kafka-node-password", message, service="kafka", remedy=remedy)
         raise Failure(found) from error
 

@@ -37,6 +37,13 @@ def strict(authority: str, service: str) -> ssl.SSLContext:
     return context
 
 
+def lax() -> ssl.SSLContext:
+    """A client's context that takes any certificate: for a way that is itself checked."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 def refused(error: BaseException, where: str, service: str) -> Finding | None:
     """The finding of a handshake that failed; None where another error is behind it."""
     for each in chain(error):

@@ -1,0 +1,162 @@
+"""How running nodes take up the certificate in their Secret: no connection ends.
+
+The kubelet brings a Secret's new content into a pod at once when the pod itself changes, and
+otherwise within a minute or two. A broker reads a listener's files again whenever the setting that
+names them is written, even with the value that it has.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import datetime
+import ssl
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from learnflow_infra import authority
+from learnflow_infra.failures import Failure, finding
+from learnflow_infra.services import Access, tls
+from learnflow_infra.services.kafka_config import CERTIFICATE_FOLDER, PORTS, reloading
+from learnflow_infra.services.kafka_errors import restart
+from learnflow_infra.services.unreachable import place, unreachable
+from learnflow_infra.tunnel import DialError, FromHost, Route
+
+_RENEWED = "learnflow-app/certificate-renewed"
+_POLL_SECONDS = 0.05
+
+# Says + once the file has the words. Reading from a pipe that stays empty is a sleep.
+_AWAIT = """\
+exec 9<> <(:)
+for ((n = 0; n < $3; n++)); do
+  [ "$(<"$1")" = "$2" ] && printf + && exit
+  read -rt 0.05 -u 9
+done
+"""
+
+
+def require_lasting(access: Access, route: Route, addresses: Iterable[str]) -> None:
+    """Raise Failure(certificate-ending) where a broker's certificate is about to end."""
+    context = tls.strict(access.connection["ca.crt"], "kafka")
+    for address in addresses:
+        with _session(access, route, address, context) as session:
+            where = f"{place(route)}, {address}"
+            tls.require_lasting(session.getpeercert() or {}, where, "kafka")
+
+
+def renew(access: Access, admin: Any, pods: Sequence[str]) -> list[str]:
+    """Let every node present the certificate of the Secret; says which did not.
+
+    Raises Failure: `certificate-pending`, and `certificate-authority` where nodes were started
+    under another authority: they could not trust what they would present to each other.
+    """
+    wanted = _wanted(access)
+    stale = {
+        node: pod
+        for node, pod in enumerate(pods)
+        if not _presents(access, pod, wanted, [PORTS["BROKER"], PORTS["HOST"]])
+    }
+    for node, pod in stale.items():
+        _require_same_authority(access, pod)
+        _bring(access, pod, wanted)
+        _reload(admin, node)
+    for pod in stale.values():
+        while not _presents(access, pod, wanted, PORTS.values()):
+            access.deadline.remaining()
+            time.sleep(_POLL_SECONDS)
+    return [f"certificate of {pod}" for pod in stale.values()]
+
+
+def _wanted(access: Access) -> str:
+    name = authority.server_secret("kafka")
+    secret = access.kube.get("Secret", access.settings.cluster.namespace, name)
+    if secret is None:
+        raise _pending(f"the Secret {name} is not there")
+    return base64.b64decode(secret["data"]["tls.crt"]).decode().strip()
+
+
+def _presents(access: Access, pod: str, wanted: str, ports: Iterable[int]) -> bool:
+    """Whether a pod's listeners have the certificate."""
+    wanted_bytes = ssl.PEM_cert_to_DER_cert(wanted)
+    for port in ports:
+        with _session(access, *_listener(access, pod, port), tls.lax()) as session:
+            if session.getpeercert(binary_form=True) != wanted_bytes:
+                return False
+    return True
+
+
+def _require_same_authority(access: Access, pod: str) -> None:
+    context = tls.strict(access.connection["ca.crt"], "kafka")
+    try:
+        with _session(access, *_listener(access, pod, PORTS["BROKER"]), context):
+            pass
+    except Failure as failure:
+        found = failure.findings[0]
+        if found.code == "certificate-authority":
+            remedy = restart(access.settings)
+            raise Failure(dataclasses.replace(found, remedy=remedy)) from failure
+
+
+def _listener(access: Access, pod: str, port: int) -> tuple[Route, str]:
+    """The way to a listener of a pod, and its address on that way."""
+    address = f"{pod}:{port}"
+    return FromHost(access.kube, access.settings.cluster.namespace, {address: (pod, port)}), address
+
+
+@contextlib.contextmanager
+def _session(
+    access: Access, route: Route, address: str, context: ssl.SSLContext
+) -> Iterator[ssl.SSLSocket]:
+    host, _, port = address.rpartition(":")
+    where = f"{place(route)}, {address}"
+    try:
+        connection = route.dial(host, int(port))
+    except DialError as error:
+        raise Failure(unreachable("kafka", route, address, str(error))) from error
+    with connection:
+        connection.settimeout(access.deadline.remaining())
+        try:
+            session = context.wrap_socket(connection, server_hostname=host)
+        except OSError as error:
+            slow = isinstance(error, TimeoutError)
+            code = "service-slow" if slow else "connection-lost"
+            found = finding(code, f"{where}: {error}"[:300], service="kafka")
+            raise Failure(tls.refused(error, where, "kafka") or found) from error
+        with session:
+            yield session
+
+
+def _bring(access: Access, pod: str, wanted: str) -> None:
+    """Wait until a pod has the certificate."""
+    kube, namespace = access.kube, access.settings.cluster.namespace
+    now = datetime.datetime.now(datetime.UTC).isoformat()
+    kube.annotate("Pod", namespace, pod, {_RENEWED: now})
+    limit = access.deadline.remaining() / 2
+    rounds = str(int(limit / _POLL_SECONDS))
+    file = f"{CERTIFICATE_FOLDER}/tls.crt"
+    command = ["bash", "-c", _AWAIT, "bash", file, wanted, rounds]
+    stream = kube.exec(namespace, pod, "kafka", command)
+    try:
+        said = stream.receive(access.deadline.remaining())
+    except (TimeoutError, OSError) as error:
+        raise _pending(f"pod {pod} did not say which certificate it has") from error
+    finally:
+        stream.close()
+    if said != (1, b"+"):
+        raise _pending(f"pod {pod} does not have the certificate of its Secret yet")
+
+
+def _reload(admin: Any, node: int) -> None:
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    resource = ConfigResource(ConfigResourceType.BROKER, str(node), reloading())
+    answer = admin.alter_configs([resource], raise_on_unknown=False)["broker"][str(node)]
+    if answer != "OK":
+        message = f"node {node} does not read its certificate again: {answer}"
+        raise Failure(finding("reconcile-failed", message[:300], service="kafka"))
+
+
+def _pending(message: str) -> Failure:
+    return Failure(finding("certificate-pending", message, service="kafka"))
