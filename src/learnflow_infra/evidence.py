@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
-from learnflow_infra import diagnosis, hidden, manifests
+from learnflow_infra import diagnosis, hidden
 from learnflow_infra.diagnosis import Evidence, State
 from learnflow_infra.excerpt import excerpt
 from learnflow_infra.failures import Failure
@@ -39,8 +39,7 @@ def explain(
     state = diagnosis.state(service.name, workload, pods, expected)
     if state.done or workload is None:
         return state
-    selector = manifests.selector_text(service.name)
-    claims = _readable(lambda: kube.list("PersistentVolumeClaim", namespace, selector))
+    claims = used(pods, _readable(lambda: kube.list("PersistentVolumeClaim", namespace)))
     evidence = gather(kube, [workload, *(each for each in pods if not _settled(each))], claims)
     state = diagnosis.state(service.name, workload, pods, expected, evidence)
     if state.log is None:
@@ -48,6 +47,16 @@ def explain(
     lines = last_words(kube, namespace, state.log, lambda: hidden.of_scope(kube, namespace))
     evidence = replace(evidence, log=lines)
     return diagnosis.state(service.name, workload, pods, expected, evidence)
+
+
+def used(pods: Iterable[Object], claims: Iterable[Object]) -> Sequence[Object]:
+    """The claims that pods name, whoever made and labelled them."""
+    named = {
+        volume.get("persistentVolumeClaim", {}).get("claimName")
+        for pod in pods
+        for volume in pod["spec"].get("volumes", ())
+    }
+    return [each for each in claims if each["metadata"]["name"] in named]
 
 
 def gather(kube: Kube, unsettled: Sequence[Object], claims: Sequence[Object]) -> Evidence:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from learnflow_infra import apply, manifests
 from learnflow_infra.deadline import Deadline
-from learnflow_infra.evidence import explain
+from learnflow_infra.evidence import explain, used
 from learnflow_infra.failures import Failure, Finding, finding
 from learnflow_infra.kube import Kube, Object
 from learnflow_infra.services import Access, Secrets, Service
@@ -85,7 +85,8 @@ def _prove(
         raise Failure(
             *(state.findings or (finding("pods-not-ready", ready, service=service.name),))
         )
-    _check_volumes(kube.list("PersistentVolumeClaim", namespace, selector), service, state.total)
+    claims = used(pods, kube.list("PersistentVolumeClaim", namespace))
+    _check_volumes(claims, service, state.total)
     if secrets is None:
         secrets = apply.secrets(kube, settings, service)
     verdict.endpoint = f"{secrets.connection['host']}:{secrets.connection['port']}"

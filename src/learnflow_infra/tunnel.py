@@ -21,6 +21,8 @@ from typing import Protocol
 from learnflow_infra.kube import ApiError, Kube, Stream
 
 CONNECT_SECONDS = 5
+_RESOLVE_SECONDS = 2
+_NO_RESOLVER = "Temporary failure in name resolution"
 _CHUNK = 32768
 
 # bash's own TCP: nothing need be added to an image. The address comes on standard input, so that a
@@ -80,6 +82,20 @@ class InCluster:
     def _relay(self) -> Stream:
         return self._kube.exec(*self._place, ["bash", "-c", _RELAY])
 
+    def _resolves(self, host: str) -> bool:
+        """Whether the pod's resolver answers at all: bash does not say what it waited for."""
+        try:
+            stream = self._kube.exec(*self._place, ["getent", "hosts", host])
+        except ApiError:
+            return True
+        try:
+            stream.receive(_RESOLVE_SECONDS)
+        except TimeoutError:
+            return False
+        finally:
+            stream.close()
+        return True
+
     def dial(self, host: str, port: int) -> socket.socket:
         said = b""
         try:
@@ -95,8 +111,10 @@ class InCluster:
                 said += data
                 if channel == 3:
                     break
-        except (TimeoutError, ConnectionError) as error:
-            said += (str(error) or "Connection timed out").encode()
+        except TimeoutError:
+            said += b"Connection timed out" if self._resolves(host) else _NO_RESOLVER.encode()
+        except ConnectionError as error:
+            said += str(error).encode()
         stream.close()
         raise DialError(_reason(said.decode(errors="replace")))
 
@@ -135,7 +153,7 @@ class FromHost:
 
 
 def _reason(said: str) -> str:
-    known = ("Name or service not known", "Temporary failure in name resolution")
+    known = ("Name or service not known", _NO_RESOLVER)
     for text in (*known, "Connection refused", "Connection timed out", "No route to host"):
         if text.lower() in said.lower():
             return text

@@ -95,22 +95,14 @@ def _others(
     """What is wrong with the other workloads, with the log of the first that has one."""
     sample = [item for each in others for item in each.unsettled[:_MOST_OF_ONE]]
     sample = sample[:_MOST_LOOKED_AT]
-    known = evidence.gather(kube, sample, _claims(sample, shown)) if sample else Evidence()
+    claims = evidence.used(sample, shown["PersistentVolumeClaim"])
+    known = evidence.gather(kube, sample, claims) if sample else Evidence()
     now = datetime.now(UTC)
     found = [symptom for each in others for symptom in workloads.symptoms(each, known, now)]
     services = [each for each in shown["Service"] if not _is_own(each)]
     found += workloads.unserved(services, shown)
     merged = diagnosis.merged(found, _MOST_CAUSES)
     return diagnosis.told(None, merged, _last_words(kube, namespace, shown, merged))
-
-
-def _claims(sample: Sequence[Object], shown: Objects) -> Sequence[Object]:
-    names = {
-        volume.get("persistentVolumeClaim", {}).get("claimName")
-        for item in sample
-        for volume in item["spec"].get("volumes", ())
-    }
-    return [each for each in shown["PersistentVolumeClaim"] if each["metadata"]["name"] in names]
 
 
 def _last_words(

@@ -292,7 +292,9 @@ def judge(fault: Fault, outcome: Outcome) -> None:
     if fault.service is not None:
         assert service in (fault.service, ""), outcome.text
     assert fault.says in message, outcome.text
-    assert len(found) == 1, outcome.text
+    # Many symptoms of one cause are one finding; two services may each have their own.
+    assert {each[0] for each in found} == {fault.code}, outcome.text
+    assert len({each[1] for each in found}) == len(found), outcome.text
     assert POD_SAYS not in re.sub('"[^"]*"', "", outcome.text), outcome.text
     assert len(outcome.text.encode()) <= MOST_BYTES
     assert all(char.isprintable() or char == "\n" for char in outcome.text)

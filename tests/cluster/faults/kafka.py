@@ -31,7 +31,7 @@ def restart(stand: Stand) -> None:
 @fault("credentials that are gone", "verify kafka", "credentials-missing", says="kafka-credentials")
 def no_credentials(stand: Stand) -> Iterator[None]:
     before = json.loads(stand.kubectl("get", "secret", "kafka-credentials", "-o", "json"))
-    before["metadata"] = {key: before["metadata"][key] for key in ("name", "labels", "annotations")}
+    before["metadata"] = {key: before["metadata"][key] for key in ("name", "labels")}
     stand.kubectl("delete", "secret", "kafka-credentials")
     yield
     stand.create(before)
@@ -66,14 +66,14 @@ def too_many_partitions(stand: Stand) -> Iterator[None]:
 def password(stand: Stand) -> Iterator[None]:
     user = ("--entity-type", "users", "--entity-name", "learnflow")
     other = "SCRAM-SHA-512=[password=another]"
-    tool(stand, "kafka-configs.sh", "--alter", *user, "--add-config", other)
+    tool(stand, "kafka-configs", "--alter", *user, "--add-config", other)
     yield
 
 
 @fault("rights that were taken from the user", "verify kafka", "kafka-access-refused")
 def rights(stand: Stand) -> Iterator[None]:
     tool(
-        *(stand, "kafka-acls.sh", "--remove", "--force", "--allow-principal", "User:learnflow"),
+        *(stand, "kafka-acls", "--remove", "--force", "--allow-principal", "User:learnflow"),
         *("--topic", "learnflow.", "--resource-pattern-type", "prefixed"),
     )
     yield
@@ -107,7 +107,7 @@ def one_hangs(stand: Stand) -> Iterator[None]:
     stand.signal("kafka-2", "java", "STOP")
     describe = ("--describe", "--topic", "learnflow.events", "--under-replicated-partitions")
     # The controllers give a broker up after 9 s.
-    eventually(lambda: "Partition" in tool(stand, "kafka-topics.sh", *describe), 90)
+    eventually(lambda: "Partition" in tool(stand, "kafka-topics", *describe), 90)
     yield
 
 
@@ -123,14 +123,14 @@ def reassigned(stand: Stand, before: list[int], after: list[int]) -> None:
     """A partition gets replicas that never catch up: the move is allowed one byte a second."""
     topic = "learnflow.moving"
     replicas = ":".join(map(str, before))
-    tool(stand, "kafka-topics.sh", "--create", "--topic", topic, "--replica-assignment", replicas)
+    tool(stand, "kafka-topics", "--create", "--topic", topic, "--replica-assignment", replicas)
     size = ("--num-records", "2000", "--record-size", "1000", "--throughput", "-1")
-    tool(stand, "kafka-producer-perf-test.sh", "--topic", topic, *size)
+    tool(stand, "kafka-producer-perf-test", "--topic", topic, *size)
     move = {"topic": topic, "partition": 0, "replicas": after}
     plan = json.dumps({"version": 1, "partitions": [move]})
     stand.exec("kafka-0", f"cat > /tmp/plan.json <<'EOF'\n{plan}\nEOF")
     throttled = ("--reassignment-json-file", "/tmp/plan.json", "--execute", "--throttle", "1")
-    tool(stand, "kafka-reassign-partitions.sh", *throttled)
+    tool(stand, "kafka-reassign-partitions", *throttled)
 
 
 @fault(
