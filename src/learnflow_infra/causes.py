@@ -685,8 +685,7 @@ CAUSES = _table(
             "postgres-access-refused",
             Exit.UNHEALTHY,
             "pg_hba.conf refuses the client.",
-            "Take the refusing line out of pg_hba.conf in the volume's pgdata folder, then run "
-            "`select pg_reload_conf()` as the superuser.",
+            "Run `kubectl delete pod postgres-0`: the file is written anew at each start.",
         ),
         Cause(
             "postgres-database-missing",

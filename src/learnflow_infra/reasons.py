@@ -114,7 +114,8 @@ _REASONS: Mapping[str, _Rows] = {
 
 # What a server's last words say of why it ended.
 _LAST_WORDS: Sequence[tuple[str, str]] = (
-    ("no space left on device", "volume-full"),
+    # The second is Java's: a file that it has mapped cannot grow.
+    ("no space left on device|fault occurred in an unsafe memory access", "volume-full"),
     ("database files are incompatible with server", "postgres-version"),
     (
         "pg_control|control file|checkpoint record|invalid page in block",

@@ -355,6 +355,7 @@ def test_a_container_killed_by_its_probe_is_told_from_a_crash(probe: str) -> Non
         ("FATAL:  database files are incompatible with server", "postgres-version"),
         ("PANIC:  could not locate a valid checkpoint record at 0/1", "postgres-corrupted"),
         ("ERROR Exception in thread: java.lang.OutOfMemoryError: Java heap", "out-of-memory"),
+        ("InternalError: a fault occurred in an unsafe memory access operation", "volume-full"),
         ("FATAL: something else", "container-crashing"),
     ],
 )

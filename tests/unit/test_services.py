@@ -72,6 +72,11 @@ def test_the_servers_own_error_is_found_behind_a_goodbye_that_failed() -> None:
         ("psql:<stdin>:7: ERROR:  42601: syntax error", "reconcile-failed"),
         ("psql: error: could not connect", "reconcile-failed"),
         ("", "reconcile-failed"),
+        (
+            'psql: error: connection to server on socket "/var/run/postgresql/.s.PGSQL.5432" '
+            "failed: No such file or directory",
+            "postgres-starting",
+        ),
     ],
 )
 def test_what_psql_says(said: str, code: str) -> None:

@@ -24,7 +24,10 @@ _CODES = {
     "58P01": "postgres-corrupted",
     "58030": "postgres-corrupted",
 }
-_STARTING = re.compile(r"is starting up|not yet accepting connections|in recovery mode")
+_STARTING = re.compile(
+    r"is starting up|not yet accepting connections|in recovery mode|"
+    r"\.s\.PGSQL\.\d+\" failed: (No such file|Connection refused)"
+)
 
 
 def explained(state: str, said: str, where: str, fallback: str = "round-trip-failed") -> Finding:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
+
+from learnflow_infra.cluster.local import layout
 
 from ..machine import eventually
 from .harness import Stand, fault
 from .volumes import provisioned, tiny
 
 DATA = '"$PGDATA"'
+RULES = "/var/run/postgresql/pg_hba.conf"
 
 
 def psql(stand: Stand, *statements: str) -> str:
@@ -26,6 +31,14 @@ def restart(stand: Stand, script: str) -> None:
     before = stand.uid("postgres-0")
     stand.kubectl("delete", "pod", "postgres-0", "--wait=false")
     eventually(lambda: stand.uid("postgres-0") not in ("", before), 60)
+
+
+def at_rest(stand: Stand) -> Path:
+    """The data folder of a server that was ended: a running one would write it again."""
+    stand.kubectl("scale", "statefulset/postgres", "--replicas=0")
+    eventually(lambda: not stand.uid("postgres-0"), 90)
+    (claim,) = stand.items("persistentvolumeclaims")
+    return layout.VOLUMES / claim["spec"]["volumeName"] / "pgdata"
 
 
 def deployed(stand: Stand) -> None:
@@ -97,10 +110,10 @@ def renamed(stand: Stand) -> Iterator[None]:
 
 @fault("a line of pg_hba.conf that refuses", "verify postgres", "postgres-access-refused")
 def hba(stand: Stand) -> Iterator[None]:
-    stand.exec("postgres-0", f'sed -i "1i host all learnflow all reject" {DATA}/pg_hba.conf')
+    stand.exec("postgres-0", f'sed -i "1i host all learnflow all reject" {RULES}')
     psql(stand, "select pg_reload_conf()")
     yield
-    stand.exec("postgres-0", f"sed -i 1d {DATA}/pg_hba.conf")
+    stand.exec("postgres-0", f"sed -i 1d {RULES}")
     psql(stand, "select pg_reload_conf()")
 
 
@@ -141,7 +154,10 @@ def refuses_tables(stand: Stand) -> Iterator[None]:
 
 @fault("a session that ends in the middle", "verify postgres", "connection-lost")
 def session_ends(stand: Stand) -> Iterator[None]:
-    yield from triggered(stand, "copy (select 1) to program 'kill -9 $PPID';")
+    # Only a session in the cluster: the server ends all others with it, and says so to them.
+    kill = "copy (select 1) to program 'kill -9 $PPID';"
+    within = "inet_client_addr() not in ('127.0.0.1', '::1')"
+    yield from triggered(stand, f"if {within} then {kill} end if;")
 
 
 @fault("a superuser's database that takes no sessions", "up postgres", "reconcile-failed")
@@ -170,7 +186,7 @@ def standby(stand: Stand) -> Iterator[None]:
 )
 def version(stand: Stand) -> Iterator[None]:
     deployed(stand)
-    restart(stand, f"echo 13 > {DATA}/PG_VERSION")
+    (at_rest(stand) / "PG_VERSION").write_text("13\n")
     yield
 
 
@@ -179,7 +195,7 @@ def version(stand: Stand) -> Iterator[None]:
 )
 def control_file(stand: Stand) -> Iterator[None]:
     deployed(stand)
-    restart(stand, f"head -c 8192 /dev/urandom > {DATA}/global/pg_control")
+    (at_rest(stand) / "global/pg_control").write_bytes(os.urandom(8192))
     yield
 
 
@@ -188,7 +204,7 @@ def catalog(stand: Stand) -> Iterator[None]:
     deployed(stand)
     oid = psql(stand, "select oid from pg_database where datname = 'learnflow'").strip()
     file = psql(stand, "select pg_relation_filenode('pg_class')").strip()
-    restart(stand, f"head -c 16384 /dev/urandom > {DATA}/base/{oid}/{file}")
+    (at_rest(stand) / f"base/{oid}/{file}").write_bytes(os.urandom(16384))
     yield
 
 
