@@ -86,8 +86,8 @@ class Between:
         self._faults = faults
         self.asked: list[Asked] = []
         """What was passed on."""
-        self.created: list[Asked] = []
-        """What was to be made as well, where something was applied that was not there."""
+        self.used: list[Asked] = []
+        """The same with the right to create where something was applied that was not there."""
         self.hit = 0
         authority = Authority.new("between", 1)
         pair = authority.issue("between", 1, alternatives=[LOCALHOST], client=False)
@@ -153,8 +153,9 @@ class Between:
             first = await answers.read(65536)
             if what:
                 self.asked.append(what)
+                self.used.append(what)
                 if what.verb == "patch" and first.split(b" ", 2)[1] == b"201":
-                    self.created.append(replace(what, verb="create"))
+                    self.used.append(replace(what, verb="create"))
             client.write(first)
             await asyncio.gather(_carry(answers, client), _carry(reader, server))
         finally:

@@ -46,7 +46,7 @@ class Through:
     def __init__(self, person: Person) -> None:
         self.person = person
         self.asked: list[Asked] = []
-        self.created: list[Asked] = []
+        self.used: list[Asked] = []
 
     def run(self, *arguments: str, fault: Fault | None = None, at: Asked | None = None) -> Answer:
         """With a fault at all requests of one kind, which must be met."""
@@ -62,7 +62,7 @@ class Through:
             )
             answer = self.person.run_in("between", *arguments, "--json")
         self.asked = list(dict.fromkeys(between.asked))
-        self.created = list(dict.fromkeys(between.created))
+        self.used = list(dict.fromkeys(between.used))
         assert between.hit or fault is None, f"nothing asked {at}"
         return answer
 
@@ -122,22 +122,3 @@ def test_slow_answers_are_waited_for(through: Through) -> None:
     assert through.run("verify").exit_code == 0
     for asked in through.asked[:2]:
         assert through.run("verify", fault=slow, at=asked).exit_code == 0
-
-
-def test_a_certificate_of_another_authority_is_named(through: Through) -> None:
-    with Between(through.person.home) as one, Between(through.person.home) as other:
-        through.person.kubectl(
-            *("config", "set-cluster", "between", f"--server={one.url}"),
-            f"--certificate-authority={other.authority}",
-        )
-        answer = through.person.run_in("between", "verify", "--json")
-    assert answer.exit_code == 3
-    assert answer.codes == ["api-certificate-refused"]
-
-
-def test_nothing_that_listens_is_named(through: Through) -> None:
-    through.person.kubectl("config", "set-cluster", "between", "--server=https://127.0.0.1:1")
-    answer = through.person.run_in("between", "verify", "--json")
-    assert answer.exit_code == 3
-    assert answer.codes == ["cluster-unreachable"]
-    assert "connection refused" in answer.json["findings"][0]["message"]
