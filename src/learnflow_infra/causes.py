@@ -122,6 +122,12 @@ CAUSES = _table(
             "End that program, or set another host_port.",
         ),
         Cause(
+            "cache-unsafe",
+            Exit.USAGE,
+            "The cache folder, whose programs are run, can be written to by others.",
+            "Make it your own (`chown`, `chmod o-w`), or set XDG_CACHE_HOME to another folder.",
+        ),
+        Cause(
             "folder-unwritable",
             Exit.USAGE,
             "A folder could not be written to.",

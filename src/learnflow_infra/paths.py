@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
+
+from learnflow_infra.failures import Failure, finding
 
 _PACKAGE = Path(__file__).parent
 
@@ -18,6 +21,17 @@ def shipped(name: str) -> Path:
 
 
 def cache() -> Path:
-    """`$XDG_CACHE_HOME/learnflow-infra`, by default `~/.cache/learnflow-infra`."""
+    """`$XDG_CACHE_HOME/learnflow-infra`, by default `~/.cache/learnflow-infra`.
+
+    Raises Failure(cache-unsafe) where others could lay something in it that is run or written to.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "learnflow-infra"
+    folder = Path(base) / "learnflow-infra"
+    try:
+        seen = folder.stat()
+    except OSError:
+        return folder
+    ours = {0, os.geteuid(), int(os.environ.get("SUDO_UID") or 0)}
+    if seen.st_uid not in ours or seen.st_mode & stat.S_IWOTH:
+        raise Failure(finding("cache-unsafe", f"{folder} can be written to by others"))
+    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ def install(place: str) -> Report:
         for below in _PLACES:
             for skill in sorted(each for each in source.iterdir() if each.is_dir()):
                 target = folder / below / skill.name
+                _require_inside(folder, target)
                 shutil.copytree(
                     skill, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
                 )
@@ -37,3 +39,10 @@ def install(place: str) -> Report:
         message = f"{error.filename or folder}: {error.strerror}"
         raise Failure(finding("folder-unwritable", message)) from error
     return Report("skills", lines=written, details={"installed": written})
+
+
+def _require_inside(folder: Path, target: Path) -> None:
+    """Raise OSError where a link of the folder's would have something else overwritten."""
+    for path in (target, *target.rglob("*")):
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise PermissionError(errno.EPERM, "is a link that leads out of the folder", str(path))
