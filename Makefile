@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: up install check test faults security bench docs help
+.PHONY: up install check test faults security bench sbom vulnerabilities docs help
 
 up: install ## install, then deploy Kafka and PostgreSQL and prove them
 	$(BIN)/learnflow-infra up
@@ -40,6 +40,16 @@ security: .venv/developing ## what an intruder tries, each attempt on a real clu
 bench: .venv/developing ## speed, as ratios within one run
 	$(BIN)/python tests/prepare.py
 	tests/sandbox $(BIN)/python benchmarks/bench.py
+
+.venv/supply: .venv/developing requirements/supply.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/supply.lock
+	touch $@
+
+sbom: .venv/supply ## bills of materials of all that is built, in sbom/
+	$(BIN)/python tools/sbom.py sbom
+
+vulnerabilities: .venv/supply ## what is built, held against what is known to be vulnerable
+	$(BIN)/python tools/vulnerabilities.py
 
 docs: .venv/installed ## the generated page of causes
 	$(BIN)/python -m learnflow_infra.causes > docs/causes.md

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -16,7 +17,7 @@ from learnflow_infra.images.layers import write_archive, write_layer
 from learnflow_infra.images.recipe import BASE, Recipe, pins, recipe_folder
 from learnflow_infra.images.root import NEWEST, Root, failed, version_of
 
-_PROGRAMS = {"mmdebstrap": "mmdebstrap", "unshare": "util-linux", "ip": "iproute2"}
+PROGRAMS = {"mmdebstrap": "mmdebstrap", "unshare": "util-linux", "ip": "iproute2"}
 
 
 def build(recipe: Recipe, target: Path, deadline: Deadline, say: Callable[[str], None]) -> None:
@@ -33,17 +34,19 @@ def build(recipe: Recipe, target: Path, deadline: Deadline, say: Callable[[str],
     try:
         for abandoned in target.parent.glob(f"{prefix}*"):
             shutil.rmtree(abandoned, ignore_errors=True)
-        environment = debian.programs(_PROGRAMS, deadline=deadline, say=say)
+        environment = debian.programs(PROGRAMS, deadline=deadline, say=say)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as scratch:
             root = Root(Path(scratch) / "root", log, environment, deadline, say)
-            finished = _make(recipe, root, Path(scratch))
+            finished, packages = _make(recipe, root, Path(scratch))
             _prove(recipe, root)
+            target.with_suffix(".packages").write_text(_noted(packages))
             finished.rename(target)
     except OSError as error:
         raise failed(f"{recipe.reference} could not be built: {error}", log) from error
 
 
-def _make(recipe: Recipe, root: Root, scratch: Path) -> Path:
+def _make(recipe: Recipe, root: Root, scratch: Path) -> tuple[Path, Mapping[str, Path]]:
+    """The image's archive, and the Debian packages that are in it."""
     base, own = pins(BASE), pins(recipe.name)
     left_out = recipe_folder(BASE) / "left-out.txt"
     root.folder("", 0o755, (0, 0))
@@ -76,7 +79,16 @@ def _make(recipe: Recipe, root: Root, scratch: Path) -> Path:
         },
         layers=(lower, upper),
     )
-    return finished
+    return finished, packages
+
+
+def _noted(packages: Mapping[str, Path]) -> str:
+    """What was fetched: a package's name, version, architecture and checksum on a line."""
+    lines = []
+    for name, path in sorted(packages.items()):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        lines.append(f"{name} {version_of(path)} {path.stem.split('_')[2]} {digest}\n")
+    return "".join(lines)
 
 
 def _prove(recipe: Recipe, root: Root) -> None:

@@ -1,0 +1,62 @@
+"""Every dependency is pinned, and verified by what is written down here."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from learnflow_infra import manifests, settings
+from learnflow_infra.cluster import canonical
+from learnflow_infra.images.recipe import pins
+from learnflow_infra.services import registry
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("lock", sorted(ROOT.glob("requirements/*.lock")), ids=lambda x: x.stem)
+def test_every_python_package_is_locked_by_hash(lock: Path) -> None:
+    entries = [x for x in re.split(r"\n(?=\S)", lock.read_text()) if not x.startswith("#")]
+    for entry in entries:
+        assert re.match(r"[\w.-]+==\S+ \\\n(    --hash=sha256:[0-9a-f]{64}( \\)?\n?)+$", entry)
+
+
+def test_every_jar_is_an_exact_artifact_with_a_checksum() -> None:
+    lines = (ROOT / "images/kafka/jars.sha256").read_text().splitlines()
+    digests = {name: digest for digest, name in map(str.split, lines)}
+    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests.values())
+    maven = "{http://maven.apache.org/POM/4.0.0}"
+    jars = set()
+    for each in ElementTree.parse(ROOT / "images/kafka/pom.xml").iter(f"{maven}dependency"):
+        words = [each.findtext(maven + tag) for tag in ("artifactId", "version", "classifier")]
+        assert re.fullmatch(r"[\w.-]+", words[1] or "")
+        jars.add("-".join(filter(None, words)) + ".jar")
+    assert jars == set(digests)
+
+
+@pytest.mark.parametrize("module", sorted(ROOT.glob("*/**/go.mod")), ids=lambda x: x.parent.name)
+def test_every_go_module_has_a_checksum(module: Path) -> None:
+    """A main module's own replacements by folders aside."""
+    text = module.read_text()
+    replaced = dict(re.findall(r"^\s*(?:replace )?(\S+) => (\S+ v\S+)", text, re.MULTILINE))
+    required = re.findall(r"^(?:require)?\s+(\S+) (v\S+)", text, re.MULTILINE)
+    sums = module.with_name("go.sum").read_text() if required else ""
+    for path, version in required:
+        assert f"{replaced.get(path, f'{path} {version}')}/go.mod h1:" in sums
+
+
+@pytest.mark.parametrize("name", ["base", "kafka", "postgres"])
+def test_every_debian_package_has_its_version(name: str) -> None:
+    assert pins(name)
+    assert all(re.match(r"[\w.+:~-]*\d", version) for version in pins(name).values())
+
+
+def test_an_image_may_be_named_by_its_digest(tmp_path: Path) -> None:
+    image = f"postgres:17.12@sha256:{'0a' * 32}"
+    file = tmp_path / "infra.toml"
+    file.write_text(f'[postgres]\nimage = "{image}"\n')
+    loaded = settings.load(str(file))
+    assert f"image: {image}\n" in manifests.to_yaml(registry()["postgres"].objects(loaded))
+    assert canonical(image) == f"docker.io/library/{image}"
