@@ -20,7 +20,7 @@ import pytest
 from issued import of_a_year
 from learnflow_infra.certificates import Authority, Pair
 from learnflow_infra.services import tls
-from learnflow_infra.services.kafka_network import TlsSocket, network
+from learnflow_infra.services.kafka_network import network, tls_socket
 
 from .conftest import NAMESPACE, Person
 
@@ -42,7 +42,7 @@ class Door:
 
     def context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cadata=self.authority)
-        context.sslsocket_class = TlsSocket
+        context.sslsocket_class = tls_socket(lambda _: None)
         return context
 
     def shown(self) -> bytes | None:

@@ -13,12 +13,13 @@ import dataclasses
 import datetime
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from learnflow_infra import authority
 from learnflow_infra.failures import Failure, finding
 from learnflow_infra.services import Access, tls
+from learnflow_infra.services.kafka_client import Client
 from learnflow_infra.services.kafka_config import CERTIFICATE_FOLDER, PORTS, reloading
 from learnflow_infra.services.kafka_errors import restart
 from learnflow_infra.services.unreachable import place, unreachable
@@ -37,33 +38,25 @@ done
 """
 
 
-def require_lasting(access: Access, route: Route, addresses: Iterable[str]) -> None:
-    """Raise Failure(certificate-ending) where a broker's certificate is about to end."""
-    context = tls.strict(access.connection["ca.crt"], "kafka")
-    for address in addresses:
-        with _session(access, route, address, context) as session:
-            where = f"{place(route)}, {address}"
-            tls.require_lasting(session.getpeercert() or {}, where, "kafka")
-
-
-def renew(access: Access, admin: Any, pods: Sequence[str]) -> list[str]:
+def renew(access: Access, client: Client, admin: Any, pods: Mapping[str, str]) -> list[str]:
     """Let every node present the certificate of the Secret; says which did not.
 
-    Raises Failure: `certificate-pending`, and `certificate-authority` where nodes were started
-    under another authority: they could not trust what they would present to each other.
+    `client` has met every node; `pods` are theirs, by the names that it met them under. Raises
+    Failure: `certificate-pending`, and `certificate-authority` where nodes were started under
+    another authority: they could not trust what they would present to each other.
     """
     wanted = _wanted(access)
     stale = {
         node: pod
-        for node, pod in enumerate(pods)
-        if not _presents(access, pod, wanted, [PORTS["BROKER"], PORTS["HOST"]])
+        for node, (host, pod) in enumerate(pods.items())
+        if client.certificates[host].encoded != ssl.PEM_cert_to_DER_cert(wanted)
     }
     for node, pod in stale.items():
         _require_same_authority(access, pod)
         _bring(access, pod, wanted)
         _reload(admin, node)
     for pod in stale.values():
-        while not _presents(access, pod, wanted, PORTS.values()):
+        while not _presents(access, pod, wanted):
             access.deadline.remaining()
             time.sleep(_POLL_SECONDS)
     return [f"certificate of {pod}" for pod in stale.values()]
@@ -77,10 +70,10 @@ def _wanted(access: Access) -> str:
     return base64.b64decode(secret["data"]["tls.crt"]).decode().strip()
 
 
-def _presents(access: Access, pod: str, wanted: str, ports: Iterable[int]) -> bool:
-    """Whether a pod's listeners have the certificate."""
+def _presents(access: Access, pod: str, wanted: str) -> bool:
+    """Whether all of a pod's listeners have the certificate."""
     wanted_bytes = ssl.PEM_cert_to_DER_cert(wanted)
-    for port in ports:
+    for port in PORTS.values():
         with _session(access, *_listener(access, pod, port), tls.lax()) as session:
             if session.getpeercert(binary_form=True) != wanted_bytes:
                 return False

@@ -7,13 +7,13 @@ import logging
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from learnflow_infra.failures import Failure, Finding, finding
 from learnflow_infra.services import ANSWER_SECONDS, Access, tls
 from learnflow_infra.services.kafka_config import SCRAM, protocol
 from learnflow_infra.services.kafka_errors import explained, unusable
-from learnflow_infra.services.kafka_network import PROXY_SCHEME, TlsSocket, network
+from learnflow_infra.services.kafka_network import PROXY_SCHEME, network, tls_socket
 from learnflow_infra.services.unreachable import place, unreachable
 from learnflow_infra.tunnel import Proxy, Route
 
@@ -29,6 +29,13 @@ class Login:
     user: str
     password: str
     mechanism: str = SCRAM
+
+
+class Certificate(NamedTuple):
+    """What a server presented: all of it, and, where it was checked, what it says."""
+
+    encoded: bytes
+    fields: Mapping[str, Any]
 
 
 def password_key(user: str) -> str:
@@ -108,6 +115,9 @@ class Client:
         self._manager: Any = None
         self._shared: Any = None
         self._failures: list[Exception] = []
+        self.certificates: dict[str, Certificate] = {}
+        if context:
+            context.sslsocket_class = tls_socket(self._keep_certificate)
         # Half: a request that is not answered leaves time to clean up.
         self.limit = self._deadline.remaining() / 2
         self._config: dict[str, Any] = {
@@ -131,6 +141,12 @@ class Client:
 
     def __exit__(self, *exc: object) -> None:
         self._open.close()
+
+    def _keep_certificate(self, session: ssl.SSLSocket) -> None:
+        encoded = session.getpeercert(binary_form=True)
+        self.certificates[str(session.server_hostname)] = Certificate(
+            encoded or b"", session.getpeercert() or {}
+        )
 
     def judge(self, error: Exception) -> Finding:
         """What an error of the library means, here and at this step."""
@@ -221,6 +237,4 @@ class Client:
 def _context(access: Access, checked: bool) -> ssl.SSLContext | None:
     if not access.settings.security.encryption:
         return None
-    context = tls.strict(access.connection.get("ca.crt", ""), "kafka") if checked else tls.lax()
-    context.sslsocket_class = TlsSocket
-    return context
+    return tls.strict(access.connection.get("ca.crt", ""), "kafka") if checked else tls.lax()

@@ -34,8 +34,15 @@ class _Socket(_EndAlone, socket.socket):
     pass
 
 
-class TlsSocket(_EndAlone, ssl.SSLSocket):
-    """What a client's `ssl.SSLContext` is to make, as its `sslsocket_class`."""
+def tls_socket(shown: Callable[[ssl.SSLSocket], None]) -> type[ssl.SSLSocket]:
+    """What a client's context is to make, as its `sslsocket_class`; each handshake is shown."""
+
+    class TlsSocket(_EndAlone, ssl.SSLSocket):
+        def do_handshake(self, block: bool = False) -> None:
+            super().do_handshake(block)
+            shown(self)
+
+    return TlsSocket
 
 
 def network(report: Callable[[Exception], None], **config: Any) -> tuple[Any, Any]:

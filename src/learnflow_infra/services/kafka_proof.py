@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from learnflow_infra.failures import Failure, finding
-from learnflow_infra.services import Access, kafka_certificate
+from learnflow_infra.services import Access, tls
 from learnflow_infra.services.kafka_client import CREATE, Client, application, connected, known
 from learnflow_infra.services.kafka_config import minimum_in_sync
 from learnflow_infra.services.kafka_errors import sick_partitions, unusable
@@ -27,18 +27,19 @@ def prove(access: Access, route: Route, addresses: Sequence[str], advertised: se
             overseen = pool.submit(_oversee, access, route, addresses)
         with connected(access, route, addresses, application(access)) as client:
             _round_trip(access, route, client, advertised)
+            for host, certificate in client.certificates.items():
+                where = f"{place(route)}, {host}"
+                tls.require_lasting(certificate.fields, where, "kafka")
         if overseen:
             overseen.result()
 
 
 def _oversee(access: Access, route: Route, addresses: Sequence[str]) -> None:
-    """The state of every partition, the cluster's id, and how long certificates last."""
+    """The state of every partition, and the cluster's id."""
     with connected(access, route, addresses, known(access, KAFKA_ADMIN)) as client:
         admin = client.admin()
         _check_partitions(admin, access)
         _check_id(access, admin.describe_cluster()["cluster_id"])
-    if access.settings.security.encryption:
-        kafka_certificate.require_lasting(access, route, addresses)
 
 
 def _round_trip(access: Access, route: Route, client: Client, advertised: set[str]) -> None:

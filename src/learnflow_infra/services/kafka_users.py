@@ -78,11 +78,11 @@ def reconcile(
     # one that no one trusts any more.
     with connected(access, inner, list(brokers), node, checked=False) as client:
         admin = _admin_of_nodes(access, client)
-        changed = []
-        if access.settings.security.encryption:
-            changed += kafka_certificate.renew(access, admin, list(brokers.values()))
-        changed += _topics(access, client, admin)
+        changed = _topics(access, client, admin)
         changed += _rights(access, client, admin)
+        if access.settings.security.encryption:
+            pods = {address.partition(":")[0]: pod for address, pod in brokers.items()}
+            changed += kafka_certificate.renew(access, client, admin, pods)
         # Last: the log of all this is one sequence, so that who is let in has his rights as well.
         names = [KAFKA_ADMIN, *(user.name for user in users(access.settings.kafka))]
         logins = {name: known(access, name) for name in names}
