@@ -46,7 +46,15 @@ class Infra:
         self._settings.write_text(f'[images]\nsource = "packages"\n{more}')
 
     def kubectl(self, *arguments: str) -> list[str]:
-        return [*LocalCluster().kubectl, "--context=learnflow-local", "-n", "learnflow", *arguments]
+        config = f"--kubeconfig={self._folder}/.kube/config"
+        return [
+            *LocalCluster().kubectl,
+            config,
+            "--context=learnflow-local",
+            "-n",
+            "learnflow",
+            *arguments,
+        ]
 
     def shell(self, pod: str) -> throughput.Shell:
         """What runs a script in a pod."""

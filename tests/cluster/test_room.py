@@ -8,6 +8,7 @@ from typing import Any
 from learnflow_infra import room
 
 from .conftest import Person
+from .machine import eventually
 
 _DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
@@ -19,8 +20,18 @@ def items(person: Person, *arguments: str) -> list[dict[str, Any]]:
     return found
 
 
+def settled(person: Person) -> bool:
+    """Whether no pod is about to come or to go."""
+    pods = items(person, "pods", "--all-namespaces")
+    sets = items(person, "statefulsets", "--all-namespaces")
+    return not any(each["metadata"].get("deletionTimestamp") for each in pods) and all(
+        each["status"].get("readyReplicas", 0) == each["spec"]["replicas"] for each in sets
+    )
+
+
 def free_cores(person: Person) -> int:
-    """In thousandths, on the one node."""
+    """In thousandths, on the one node, once nothing that other tests left is under way."""
+    eventually(lambda: settled(person), 90)
     left = room.free(items(person, "nodes"), items(person, "pods", "--all-namespaces"))
     return int(min(values["cpu"] for values in left.values()) * 1000)
 
