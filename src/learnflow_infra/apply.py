@@ -52,7 +52,7 @@ def apply(kube: Kube, settings: Settings, services: Sequence[Service]) -> Applie
     existing = kube.get("Namespace", None, namespace)
     if existing and existing["metadata"].get("deletionTimestamp"):
         raise Failure(finding("namespace-terminating", f"namespace {namespace} is being deleted"))
-    if existing is None or manifests.SCOPE_LABEL in (existing["metadata"].get("labels") or {}):
+    if existing is None or manifests.in_scope(existing):
         _write(kube, manifests.namespace(settings), existing, result, existing is None)
     live = scoped(kube, namespace) if existing else {}
     fresh = existing is None
@@ -158,7 +158,7 @@ def _once(kube: Kube, manifest: Object, result: Applied) -> Object:
             result.changed.append(_named(manifest))
             return manifest
     found = kube.get("Secret", meta["namespace"], meta["name"])
-    if found is None or manifests.SCOPE_LABEL not in (found["metadata"].get("labels") or {}):
+    if found is None or not manifests.in_scope(found):
         raise _foreign(manifest)
     return found
 

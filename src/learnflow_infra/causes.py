@@ -832,6 +832,10 @@ CAUSES = _table(
 )
 
 
+# The most blocking first, as the table lists them.
+RANK = {code: rank for rank, code in enumerate(CAUSES)}
+
+
 def reference() -> str:
     """The table as a page of Markdown."""
     rows = [f"| `{c.code}` | {c.exit.value} | {c.meaning} | {c.remedy} |" for c in CAUSES.values()]

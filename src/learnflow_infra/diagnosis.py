@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from learnflow_infra.causes import CAUSES
+from learnflow_infra.causes import RANK
 from learnflow_infra.failures import Finding, finding
 from learnflow_infra.reasons import FOREVER, cause_of_end
 from learnflow_infra.symptoms import (
@@ -19,6 +19,7 @@ from learnflow_infra.symptoms import (
     Object,
     Symptom,
     at,
+    controller,
     held_up,
     is_ready,
     number,
@@ -33,8 +34,6 @@ from learnflow_infra.symptoms import (
 __all__ = ["Evidence", "State", "is_ready", "merged", "state", "told"]
 
 _MOST_FINDINGS = 3
-# The table of causes lists those of pods in the order in which they block each other.
-_RANK = {code: rank for rank, code in enumerate(CAUSES)}
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def state(
     revision = at(workload, "status", "updateRevision")
     generation = number(at(workload, "metadata", "generation"))
     observed = number(at(workload, "status", "observedGeneration")) >= generation
-    owned = [pod for pod in objects(pods) if _owned_by(pod, uid)]
+    owned = [pod for pod in objects(pods) if uid and controller(pod) == uid]
     living = [pod for pod in owned if not at(pod, "metadata", "deletionTimestamp")]
     current = [
         pod
@@ -117,13 +116,6 @@ def state(
     return State(ready, expected, False, findings, tuple(symptoms), unexplained)
 
 
-def _owned_by(pod: Object, uid: str) -> bool:
-    return any(
-        at(owner, "uid") == uid and at(owner, "controller")
-        for owner in objects(at(pod, "metadata", "ownerReferences"))
-    )
-
-
 def merged(symptoms: Sequence[Symptom], most: int = _MOST_FINDINGS) -> list[Symptom]:
     """One symptom a cause, the most blocking first. What only says that a claim is not bound
     yet is left out where something says why."""
@@ -141,7 +133,7 @@ def merged(symptoms: Sequence[Symptom], most: int = _MOST_FINDINGS) -> list[Symp
             by_cause[key] = replace(same, objects=names, patience=min(same.patience, each.patience))
     # What cannot heal by itself first; a claim is often unbound because its pod has no node.
     ordered = sorted(
-        by_cause.values(), key=lambda each: (each.patience == FOREVER, _RANK[each.code])
+        by_cause.values(), key=lambda each: (each.patience == FOREVER, RANK[each.code])
     )
     telling = [each for each in ordered if each.code != "volume-unbound"]
     return (telling or ordered[:1])[:most]

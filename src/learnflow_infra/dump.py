@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import platform
 import shlex
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from learnflow_infra import cluster, hidden, manifests, symptoms, workloads
+from learnflow_infra import cluster, hidden, manifests, paths, symptoms, workloads
 from learnflow_infra.deadline import Deadline
 from learnflow_infra.excerpt import plain
 from learnflow_infra.failures import Failure, Finding, finding
@@ -188,14 +187,7 @@ def save(text: str, file: Path) -> None:
     """
     file = file.absolute()
     try:
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".learnflow-")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as stream:
-                stream.write(text)
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink()
-            raise
+        paths.write(file, text)
     except OSError as error:
         message = f"{file}: {error.strerror}"
         raise Failure(finding("report-unwritable", message)) from error

@@ -17,7 +17,7 @@ from learnflow_infra.failures import Failure
 from learnflow_infra.kube import Kube, Object
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
-from learnflow_infra.symptoms import Log
+from learnflow_infra.symptoms import Log, claims_of
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ def explain(
     state = diagnosis.state(service.name, workload, pods, expected)
     if state.done or workload is None:
         return state
-    claims = used(pods, _readable(lambda: kube.list("PersistentVolumeClaim", namespace)))
+    claims = claims_of(pods, _readable(lambda: kube.list("PersistentVolumeClaim", namespace)))
     evidence = gather(kube, [workload, *(each for each in pods if not _settled(each))], claims)
     state = diagnosis.state(service.name, workload, pods, expected, evidence)
     if state.log is None:
@@ -47,16 +47,6 @@ def explain(
     lines = last_words(kube, namespace, state.log, lambda: hidden.of_scope(kube, namespace))
     evidence = replace(evidence, log=lines)
     return diagnosis.state(service.name, workload, pods, expected, evidence)
-
-
-def used(pods: Iterable[Object], claims: Iterable[Object]) -> Sequence[Object]:
-    """The claims that pods name, whoever made and labelled them."""
-    named = {
-        volume.get("persistentVolumeClaim", {}).get("claimName")
-        for pod in pods
-        for volume in pod["spec"].get("volumes", ())
-    }
-    return [each for each in claims if each["metadata"]["name"] in named]
 
 
 def gather(kube: Kube, unsettled: Sequence[Object], claims: Sequence[Object]) -> Evidence:

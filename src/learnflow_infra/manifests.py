@@ -65,6 +65,11 @@ def selector_text(service: str) -> str:
     return ",".join(f"{key}={value}" for key, value in selector(service).items())
 
 
+def in_scope(item: Object) -> bool:
+    """Whether an object of the cluster carries the scope's label."""
+    return SCOPE_LABEL in (item.get("metadata", {}).get("labels") or {})
+
+
 def metadata(settings: Settings, service: str, name: str, *, data: bool = False) -> Object:
     marks = labels(service) | ({DATA_LABEL: "true"} if data else {})
     return {"name": name, "namespace": settings.cluster.namespace, "labels": marks}

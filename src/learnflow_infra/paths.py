@@ -11,6 +11,21 @@ from learnflow_infra.failures import Failure, finding
 _PACKAGE = Path(__file__).parent
 
 
+def write(file: Path, text: str) -> None:
+    """Write a file whole, for its owner alone: beside it and moved, so that what lies there under
+    its name, such as a link, is never written through. Raises OSError."""
+    import tempfile  # not for a command that writes nothing
+
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".learnflow-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as stream:
+            stream.write(text)
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink()
+        raise
+
+
 def shipped(name: str) -> Path:
     """A folder that ships with the package (`skills`, `images`, `local-cluster`, …).
 

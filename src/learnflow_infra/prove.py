@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 from learnflow_infra import apply, manifests
 from learnflow_infra.deadline import Deadline
-from learnflow_infra.evidence import explain, used
+from learnflow_infra.evidence import explain
 from learnflow_infra.failures import Failure, Finding, finding
 from learnflow_infra.kube import Kube, Object
 from learnflow_infra.services import Access, Secrets, Service
 from learnflow_infra.settings import Settings
+from learnflow_infra.symptoms import claims_of
 from learnflow_infra.tunnel import FromHost, InCluster, on_localhost
 
 ROUND_TRIP_SECONDS = 20.0
@@ -49,7 +50,7 @@ def prove(
 ) -> Verdict:
     """Prove a service, or say in the verdict's findings why it is not proved.
 
-    With `reconcile`, what the settings declare inside the service is made so beside the proof.
+    With `reconcile`, what the settings declare inside the service is made so before the proof.
     A cluster that cannot be reached is raised, not judged.
     """
     started = time.monotonic()
@@ -85,7 +86,7 @@ def _prove(
         raise Failure(
             *(state.findings or (finding("pods-not-ready", ready, service=service.name),))
         )
-    claims = used(pods, kube.list("PersistentVolumeClaim", namespace))
+    claims = claims_of(pods, kube.list("PersistentVolumeClaim", namespace))
     _check_volumes(claims, service, state.total)
     if secrets is None:
         secrets = apply.secrets(kube, settings, service)
@@ -98,17 +99,15 @@ def _prove(
         InCluster(
             kube, namespace, pod, service.name, service.proof_connections(settings)
         ) as inside,
-        ThreadPoolExecutor(3) as pool,
+        ThreadPoolExecutor(2) as pool,
     ):
         host = FromHost(kube, namespace, on_localhost(service.host_ports(settings)))
-        reconciled = pool.submit(service.reconcile, access, host) if reconcile else None
-        if reconciled and service.reconcile_first:
-            reconciled.result()
+        # Nobody can log in before.
+        changed = service.reconcile(access, host) if reconcile else []
         proofs = [pool.submit(service.prove, access, route) for route in (inside, host)]
         for proof in proofs:
             proof.result()
-        if reconciled:
-            verdict.changed = reconciled.result()
+        verdict.changed = changed
 
 
 def _check_volumes(claims: Sequence[Object], service: Service, expected: int) -> None:

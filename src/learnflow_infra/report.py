@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TextIO
 
-from learnflow_infra.causes import CAUSES, Exit
+from learnflow_infra.causes import CAUSES, RANK, Exit
 from learnflow_infra.failures import Finding
 from learnflow_infra.prove import Verdict
 
@@ -25,7 +25,6 @@ _MOST_BYTES = 2000
 _MOST_JSON_BYTES = 4000
 # How long a string and how many members of a list or object may be, tried in this order.
 _CUTS = ((1000, 100), (400, 50), (200, 20), (80, 10), (40, 8))
-_RANK = {code: rank for rank, code in enumerate(CAUSES)}
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Report:
         by_service: dict[str | None, list[Finding]] = {}
         for each in self.unmerged_findings:
             by_service.setdefault(each.service, []).append(each)
-        ordered = sorted(by_service.values(), key=lambda found: _RANK[found[0].code])
+        ordered = sorted(by_service.values(), key=lambda found: RANK[found[0].code])
         return _merged(each for found in ordered for each in found)[:_MOST_FINDINGS]
 
     @property

@@ -230,6 +230,19 @@ def held_up(pod: Object) -> bool:
     return at(pod, "status", "phase") not in ("Running", "Succeeded", "Failed")
 
 
+def controller(item: Object) -> str:
+    """The uid of the owner that controls an object; empty if none does."""
+    owners = objects(at(item, "metadata", "ownerReferences"))
+    return next((text(each.get("uid")) for each in owners if each.get("controller")), "")
+
+
+def claims_of(pods: Iterable[Object], claims: Iterable[Object]) -> list[Object]:
+    """The claims that pods name, whoever made and labelled them."""
+    volumes = [volume for pod in pods for volume in objects(at(pod, "spec", "volumes"))]
+    names = {text(at(each, "persistentVolumeClaim", "claimName")) for each in volumes}
+    return [each for each in objects(claims) if text(at(each, "metadata", "name")) in names]
+
+
 def _said(reason: str, message: Any) -> str:
     return short(f"{reason}: {text(message)}" if message else reason)
 

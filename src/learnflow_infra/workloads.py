@@ -15,7 +15,9 @@ from learnflow_infra.symptoms import (
     Object,
     Symptom,
     at,
+    claims_of,
     condition,
+    controller,
     is_ready,
     number,
     objects,
@@ -87,17 +89,17 @@ def found(shown: Objects) -> list[Workload]:
     for pod in shown.get("Pod", ()):
         if at(pod, "metadata", "deletionTimestamp"):
             continue
-        above = _controller(pod)
+        above = controller(pod)
         root = _root(above, owners) if above in owners else _uid(pod)
         made.setdefault(root, Workload("Pod", pod)).pods.append(pod)
     newest: dict[str, str] = {}
     for root, each in made.items():
-        if each.kind == "Job" and (cron := _controller(each.item)):
+        if each.kind == "Job" and (cron := controller(each.item)):
             newest[cron] = max(newest.get(cron, root), root, key=lambda one: _made(made[one].item))
     return [
         each
         for root, each in made.items()
-        if newest.get(_controller(each.item) if each.kind == "Job" else "", root) == root
+        if newest.get(controller(each.item) if each.kind == "Job" else "", root) == root
     ]
 
 
@@ -112,7 +114,7 @@ def symptoms(workload: Workload, evidence: Evidence, now: datetime) -> Iterator[
         if item in workload.makers:
             told = [*of_events(_uid(item), "", events, ("FailedCreate",))]
         else:
-            claims = _claims_of(item, evidence.claims)
+            claims = claims_of([item], evidence.claims)
             told = [*of_claims(claims, events), *of_pod("", item, events, nodes)]
             silent = "not ready, and nothing says why"
             told = told or [Symptom("pods-not-ready", silent, _STARTING_SECONDS)]
@@ -146,17 +148,10 @@ def _uid(item: Object) -> str:
     return text(at(item, "metadata", "uid"))
 
 
-def _controller(item: Object) -> str:
-    for owner in objects(at(item, "metadata", "ownerReferences")):
-        if owner.get("controller"):
-            return text(owner.get("uid"))
-    return ""
-
-
 def _root(uid: str, owners: Mapping[str, tuple[str, Object]]) -> str:
     """The last of the owners that are known."""
     for _ in range(5):
-        above = _controller(owners[uid][1])
+        above = controller(owners[uid][1])
         if above not in owners:
             break
         uid = above
@@ -177,12 +172,6 @@ def _why_failed(job: Object) -> str:
 def _restarts(item: Object) -> int:
     statuses = objects(at(item, "status", "containerStatuses"))
     return max((number(each.get("restartCount")) for each in statuses), default=0)
-
-
-def _claims_of(pod: Object, claims: Iterable[Object]) -> Iterable[Object]:
-    volumes = objects(at(pod, "spec", "volumes"))
-    names = {text(at(each, "persistentVolumeClaim", "claimName")) for each in volumes}
-    return [each for each in objects(claims) if text(at(each, "metadata", "name")) in names]
 
 
 def _made(item: Object) -> datetime:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import socket
-import tempfile
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from learnflow_infra import apply, cluster, diagnosis, manifests, paths
 from learnflow_infra.cluster import Provider
@@ -91,10 +89,7 @@ def _authority_file(provider: Provider, settings: Settings, certificate: str) ->
     file = folder / f"{settings.cluster.namespace}-{place}.crt"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Written beside and moved: what lies there under the name is never written through.
-        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as new:
-            new.write(certificate)
-        Path(new.name).replace(file)
+        paths.write(file, certificate)
     except OSError as error:
         message = f"{error.filename or folder}: {error.strerror}"
         raise Failure(finding("folder-unwritable", message)) from error

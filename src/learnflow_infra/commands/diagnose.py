@@ -13,7 +13,7 @@ from learnflow_infra.failures import Failure, Finding, finding
 from learnflow_infra.kube import Kube, Object
 from learnflow_infra.report import Report
 from learnflow_infra.settings import Settings
-from learnflow_infra.symptoms import Symptom
+from learnflow_infra.symptoms import Symptom, claims_of
 from learnflow_infra.workloads import Objects, Workload
 
 _KINDS = (*workloads.KINDS, "Pod", "PersistentVolumeClaim", "Service")
@@ -66,11 +66,7 @@ def _shown(kube: Kube, namespace: str) -> Objects:
 
 
 def _is_service(kind: str, item: Object) -> bool:
-    return kind == "StatefulSet" and _is_own(item)
-
-
-def _is_own(item: Object) -> bool:
-    return manifests.SCOPE_LABEL in (item["metadata"].get("labels") or {})
+    return kind == "StatefulSet" and manifests.in_scope(item)
 
 
 def _services(
@@ -95,11 +91,11 @@ def _others(
     """What is wrong with the other workloads, with the log of the first that has one."""
     sample = [item for each in others for item in each.unsettled[:_MOST_OF_ONE]]
     sample = sample[:_MOST_LOOKED_AT]
-    claims = evidence.used(sample, shown["PersistentVolumeClaim"])
+    claims = claims_of(sample, shown["PersistentVolumeClaim"])
     known = evidence.gather(kube, sample, claims) if sample else Evidence()
     now = datetime.now(UTC)
     found = [symptom for each in others for symptom in workloads.symptoms(each, known, now)]
-    services = [each for each in shown["Service"] if not _is_own(each)]
+    services = [each for each in shown["Service"] if not manifests.in_scope(each)]
     found += workloads.unserved(services, shown)
     merged = diagnosis.merged(found, _MOST_CAUSES)
     return diagnosis.told(None, merged, _last_words(kube, namespace, shown, merged))

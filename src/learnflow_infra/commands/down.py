@@ -79,7 +79,7 @@ def _remove_namespace(request: Request, kube: Kube, namespace: str, notes: list[
     found = kube.get("Namespace", None, namespace)
     if found is None:
         return []
-    if found["metadata"].get("labels", {}).get(manifests.SCOPE_LABEL) is None:
+    if not manifests.in_scope(found):
         notes.append(f"namespace {namespace} was not made by this scope and stays")
         return []
     if not kube.may("delete", "", "namespaces", namespace):
@@ -110,7 +110,7 @@ def _foreign(kube: Kube, namespace: str) -> Iterator[str]:
         for item in items:
             meta: Object = item.get("metadata", {})
             if (
-                manifests.SCOPE_LABEL not in (meta.get("labels") or {})
+                not manifests.in_scope(item)
                 and not meta.get("ownerReferences")
                 and (plural, meta.get("name")) not in _BORN_WITH
             ):

@@ -38,12 +38,15 @@ class Access:
         return self.secrets.connection
 
 
+def password_key(user: str) -> str:
+    """Where the credentials Secret keeps a user's password."""
+    return f"password.{user}"
+
+
 class Service(Protocol):
     """One service: its objects, its credentials, its proof."""
 
     name: str
-    reconcile_first: bool
-    """Whether nothing can be proved before `reconcile` was done."""
 
     def proof_connections(self, settings: Settings) -> int:
         """How many times a proof dials."""

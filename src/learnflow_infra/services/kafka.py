@@ -7,8 +7,15 @@ import secrets
 from collections.abc import Mapping, Sequence
 
 from learnflow_infra import authority, manifests
-from learnflow_infra.services import Access, Object, kafka_config, kafka_proof, kafka_users
-from learnflow_infra.services.kafka_client import application, connected, password_key
+from learnflow_infra.services import (
+    Access,
+    Object,
+    kafka_config,
+    kafka_proof,
+    kafka_users,
+    password_key,
+)
+from learnflow_infra.services.kafka_client import application, connected
 from learnflow_infra.services.kafka_config import (
     BROKER_PORT,
     CERTIFICATE_FOLDER,
@@ -42,7 +49,6 @@ exec /opt/kafka/bin/kafka-server-start.sh /run/kafka/server.properties
 
 class Kafka:
     name = "kafka"
-    reconcile_first = True  # no one can log in without the users
 
     def proof_connections(self, settings: Settings) -> int:
         # Two bootstraps, each followed by a broker's own address, and the other brokers' addresses.
@@ -119,7 +125,7 @@ class Kafka:
             "imagePullPolicy": "IfNotPresent",
             "command": ["bash", "-c", start],
             "env": [
-                {"name": "BROKERS", "value": f"kafka-brokers.{settings.cluster.namespace}.svc"},
+                {"name": "BROKERS", "value": kafka_config.domain(settings)},
                 {"name": "JVM", "value": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"},
                 {"name": "KAFKA_HEAP_OPTS", "value": f"-Xms{heap}m -Xmx{heap}m"},
                 {"name": "LOG_DIR", "value": "/tmp/logs"},
@@ -250,7 +256,7 @@ class Kafka:
         return [f"localhost:{port}" for port in self.host_ports(settings)]
 
     def _nodes(self, settings: Settings, port: int) -> list[str]:
-        domain = f"kafka-brokers.{settings.cluster.namespace}.svc"
+        domain = kafka_config.domain(settings)
         return [f"{pod}.{domain}:{port}" for pod in self.pods(settings)]
 
 

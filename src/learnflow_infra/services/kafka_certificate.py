@@ -1,32 +1,25 @@
 """How running nodes take up the certificate in their Secret: no connection ends.
 
-The kubelet brings a Secret's new content into a pod at once when the pod itself changes, and
-otherwise within a minute or two. A broker reads a listener's files again whenever the setting that
+A broker reads a listener's files again whenever the setting that
 names them is written, even with the value that it has.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import dataclasses
-import datetime
 import ssl
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from learnflow_infra import authority
 from learnflow_infra.failures import Failure, finding
-from learnflow_infra.services import Access, tls
+from learnflow_infra.services import Access, renewal, tls
 from learnflow_infra.services.kafka_client import Client
 from learnflow_infra.services.kafka_config import CERTIFICATE_FOLDER, PORTS, reloading
 from learnflow_infra.services.kafka_errors import restart
 from learnflow_infra.services.unreachable import place, unreachable
 from learnflow_infra.tunnel import DialError, FromHost, Route
-
-_RENEWED = "learnflow-app/certificate-renewed"
-_POLL_SECONDS = 0.05
 
 # Says + once the file has the words. Reading from a pipe that stays empty is a sleep.
 _AWAIT = """\
@@ -45,7 +38,7 @@ def renew(access: Access, client: Client, admin: Any, pods: Mapping[str, str]) -
     Failure: `certificate-pending`, and `certificate-authority` where nodes were started under
     another authority: they could not trust what they would present to each other.
     """
-    wanted = _wanted(access)
+    wanted = renewal.wanted(access, "kafka").strip()
     stale = {
         node: pod
         for node, (host, pod) in enumerate(pods.items())
@@ -58,16 +51,8 @@ def renew(access: Access, client: Client, admin: Any, pods: Mapping[str, str]) -
     for pod in stale.values():
         while not _presents(access, pod, wanted):
             access.deadline.remaining()
-            time.sleep(_POLL_SECONDS)
+            time.sleep(renewal.POLL_SECONDS)
     return [f"certificate of {pod}" for pod in stale.values()]
-
-
-def _wanted(access: Access) -> str:
-    name = authority.server_secret("kafka")
-    secret = access.kube.get("Secret", access.settings.cluster.namespace, name)
-    if secret is None:
-        raise _pending(f"the Secret {name} is not there")
-    return base64.b64decode(secret["data"]["tls.crt"]).decode().strip()
 
 
 def _presents(access: Access, pod: str, wanted: str) -> bool:
@@ -123,22 +108,19 @@ def _session(
 
 def _bring(access: Access, pod: str, wanted: str) -> None:
     """Wait until a pod has the certificate."""
-    kube, namespace = access.kube, access.settings.cluster.namespace
-    now = datetime.datetime.now(datetime.UTC).isoformat()
-    kube.annotate("Pod", namespace, pod, {_RENEWED: now})
-    limit = access.deadline.remaining() / 2
-    rounds = str(int(limit / _POLL_SECONDS))
+    rounds = renewal.begin(access, pod)
     file = f"{CERTIFICATE_FOLDER}/tls.crt"
-    command = ["bash", "-c", _AWAIT, "bash", file, wanted, rounds]
-    stream = kube.exec(namespace, pod, "kafka", command)
+    command = ["bash", "-c", _AWAIT, "bash", file, wanted, str(rounds)]
+    stream = access.kube.exec(access.settings.cluster.namespace, pod, "kafka", command)
     try:
         said = stream.receive(access.deadline.remaining())
     except (TimeoutError, OSError) as error:
-        raise _pending(f"pod {pod} did not say which certificate it has") from error
+        message = f"pod {pod} did not say which certificate it has"
+        raise renewal.pending("kafka", message) from error
     finally:
         stream.close()
     if said != (1, b"+"):
-        raise _pending(f"pod {pod} does not have the certificate of its Secret yet")
+        raise renewal.pending("kafka", f"pod {pod} does not have the certificate of its Secret yet")
 
 
 def _reload(admin: Any, node: int) -> None:
@@ -149,7 +131,3 @@ def _reload(admin: Any, node: int) -> None:
     if answer != "OK":
         message = f"node {node} does not read its certificate again: {answer}"
         raise Failure(finding("reconcile-failed", message[:300], service="kafka"))
-
-
-def _pending(message: str) -> Failure:
-    return Failure(finding("certificate-pending", message, service="kafka"))

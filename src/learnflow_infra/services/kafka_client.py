@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from learnflow_infra.failures import Failure, Finding, finding
-from learnflow_infra.services import ANSWER_SECONDS, Access, tls
+from learnflow_infra.services import ANSWER_SECONDS, Access, password_key, tls
 from learnflow_infra.services.kafka_config import SCRAM, protocol
 from learnflow_infra.services.kafka_errors import explained, unusable
 from learnflow_infra.services.kafka_network import PROXY_SCHEME, network, tls_socket
@@ -36,11 +36,6 @@ class Certificate(NamedTuple):
 
     encoded: bytes
     fields: Mapping[str, Any]
-
-
-def password_key(user: str) -> str:
-    """Where the credentials Secret keeps a user's password."""
-    return f"password.{user}"
 
 
 def application(access: Access) -> Login:

@@ -82,6 +82,11 @@ def files(settings: Settings, pods: Sequence[str]) -> dict[str, str]:
     }
 
 
+def domain(settings: Settings) -> str:
+    """What the nodes' names end in: the headless Service's."""
+    return f"kafka-brokers.{settings.cluster.namespace}.svc"
+
+
 def advertised(settings: Settings) -> str:
     """The addresses that a node hands out, for a shell that knows its id, HOSTNAME and BROKERS."""
     host = f"localhost:$(({settings.kafka.host_port} + id))"
@@ -93,8 +98,7 @@ def advertised(settings: Settings) -> str:
 
 def _server(settings: Settings, pods: Sequence[str]) -> dict[str, object]:
     brokers = settings.kafka.brokers
-    domain = f"kafka-brokers.{settings.cluster.namespace}.svc"
-    voters = [f"{n}@{pod}.{domain}:{CONTROLLER_PORT}" for n, pod in enumerate(pods)]
+    voters = [f"{n}@{pod}.{domain(settings)}:{CONTROLLER_PORT}" for n, pod in enumerate(pods)]
     in_sync = minimum_in_sync(brokers)
     return {
         "process.roles": "broker,controller",

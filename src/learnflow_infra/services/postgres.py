@@ -11,7 +11,14 @@ from urllib.parse import quote
 
 from learnflow_infra import manifests
 from learnflow_infra.authority import volume
-from learnflow_infra.services import Access, Object, postgres_certificate, postgres_roles
+from learnflow_infra.services import (
+    Access,
+    Object,
+    password_key,
+    postgres_certificate,
+    postgres_roles,
+    renewal,
+)
 from learnflow_infra.services.postgres_client import POD, PORT, login, psql, round_trip
 from learnflow_infra.settings import Settings, mebibytes
 from learnflow_infra.tunnel import Route
@@ -44,7 +51,6 @@ _ENCRYPTION = """ \\
 
 class Postgres:
     name = "postgres"
-    reconcile_first = True  # no one can log in without the role
 
     def proof_connections(self, settings: Settings) -> int:
         return 2
@@ -110,7 +116,7 @@ class Postgres:
         }
 
     def credentials(self, settings: Settings) -> Object:
-        keys = ["password", *(_key(user.name) for user in settings.postgres.users)]
+        keys = ["password", *(password_key(user.name) for user in settings.postgres.users)]
         values = {key: secrets.token_urlsafe(24) for key in keys}
         return manifests.secret(settings, "postgres", "postgres-credentials", values, data=True)
 
@@ -156,7 +162,7 @@ class Postgres:
         script = postgres_roles.script(settings.postgres, verifiers)
         if not settings.security.encryption:
             return postgres_roles.changes(psql(access, script))
-        certificate = postgres_certificate.wanted(access)
+        certificate = renewal.wanted(access, "postgres")
         output = psql(access, postgres_certificate.script(certificate) + script)
         if not postgres_certificate.is_read(output):
             postgres_certificate.bring(access, certificate)
@@ -170,14 +176,10 @@ class Postgres:
         round_trip(access, route)
 
 
-def _key(user: str) -> str:
-    return f"password.{user}"
-
-
 def _passwords(settings: Settings, credentials: Mapping[str, str]) -> dict[str, str]:
     """Every role's password."""
     postgres = settings.postgres
-    declared = {user.name: credentials[_key(user.name)] for user in postgres.users}
+    declared = {user.name: credentials[password_key(user.name)] for user in postgres.users}
     return {postgres.user: credentials["password"], **declared}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ..conftest import NAMESPACE, Person
 from . import table
-from .harness import Fault, Stand
+from .harness import Fault, Stand, elsewhere
 from .injector import Injector
 
 TABLE = Path(__file__).parents[3] / "docs/faults.md"
@@ -33,13 +33,8 @@ def stand(request: pytest.FixtureRequest, person: Person, injector: Injector) ->
         with Stand(person, NAMESPACE, injector) as stand:
             yield stand
         return
-    name = f"fault-{request.node.callspec.id}"[:50].rstrip("-")
-    person.kubectl("create", "namespace", name)
-    with Stand(person, name, injector) as stand:
-        stand.settings()
+    with elsewhere(person, injector, f"fault-{request.node.callspec.id}") as stand:
         yield stand
-    person.settings("")
-    person.kubectl("delete", "namespace", name, "--wait=false")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,7 +8,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -83,14 +83,15 @@ def fault(
     return record
 
 
-def parameters(faults: list[Fault]) -> list[Any]:
+def parameters(records: Sequence[Any]) -> list[Any]:
+    """Faults, or odd states, as a test's parameters."""
     return [
         pytest.param(
             each,
             id=re.sub(r"[^a-z0-9]+", "-", each.name.lower()).strip("-"),
             marks=() if each.telling else pytest.mark.thorough,
         )
-        for each in faults
+        for each in records
     ]
 
 
@@ -299,3 +300,15 @@ def judge(fault: Fault, outcome: Outcome) -> None:
     assert len(outcome.text.encode()) <= MOST_BYTES
     assert all(char.isprintable() or char == "\n" for char in outcome.text)
     assert outcome.seconds < MOST_SECONDS
+
+
+@contextmanager
+def elsewhere(person: Person, injector: Injector, name: str) -> Iterator[Stand]:
+    """A stand in a new namespace, which goes afterwards."""
+    name = name[:50].rstrip("-")
+    person.kubectl("create", "namespace", name)
+    with Stand(person, name, injector) as stand:
+        stand.settings()
+        yield stand
+    person.settings("")
+    person.kubectl("delete", "namespace", name, "--wait=false")

@@ -6,9 +6,7 @@ The cluster calls it on the host, with a certificate of its own making.
 from __future__ import annotations
 
 import base64
-import datetime
 import http.server
-import ipaddress
 import json
 import ssl
 import threading
@@ -16,10 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
+from learnflow_infra.certificates import Authority
 from learnflow_infra.cluster.local import layout
 
 Pod = dict[str, Any]
@@ -132,28 +127,8 @@ def configuration(kind: str, name: str, url: str, certificate: Path | None) -> d
 
 
 def _certificate(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.IPAddress(ipaddress.ip_address(layout.HOST_ADDRESS))
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
+    authority = Authority.new(NAME, 1)
+    pair = authority.issue(NAME, 1, alternatives=[layout.HOST_ADDRESS], client=False)
     path = folder / "injector.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
+    path.write_text(pair.key + pair.certificate + authority.pair.certificate)
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from learnflow_infra.cluster.local import layout
 from ..conftest import NAMESPACE, Person
 from ..machine import eventually
 from . import containers, table
-from .harness import MOST_SECONDS, Stand, pod
+from .harness import MOST_SECONDS, Stand, elsewhere, parameters, pod
 from .injector import Injector
 
 MOST_BYTES = 400
@@ -299,27 +298,11 @@ def stand(
         with Stand(person, NAMESPACE, injector) as stand:
             yield stand
         return
-    name = f"odd-{request.node.callspec.id}"[:50].rstrip("-")
-    person.kubectl("create", "namespace", name)
-    with Stand(person, name, injector) as stand:
-        stand.settings()
+    with elsewhere(person, injector, f"odd-{request.node.callspec.id}") as stand:
         yield stand
-    person.settings("")
-    person.kubectl("delete", "namespace", name, "--wait=false")
 
 
-def parameters() -> list[Any]:
-    return [
-        pytest.param(
-            each,
-            id=re.sub(r"[^a-z0-9]+", "-", each.name.lower()).strip("-"),
-            marks=() if each.telling else pytest.mark.thorough,
-        )
-        for each in ODD
-    ]
-
-
-@pytest.mark.parametrize("state", parameters())
+@pytest.mark.parametrize("state", parameters(ODD))
 def test_an_odd_state_is_healthy(state: Odd, stand: Stand) -> None:
     with state.make(stand):
         outcome = stand.observe(state.command, "")
