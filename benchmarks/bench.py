@@ -20,12 +20,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import throughput
+import undefended
 from floor import KAFKA, POSTGRES, Floor
 from learnflow_infra.cluster.local import LocalCluster
 
-_UNENCRYPTED = "[security]\nencryption = false\n"
-
-COMMAND = str(Path(sys.executable).with_name("learnflow-infra"))
+COMMAND = [str(Path(sys.executable).with_name("learnflow-infra"))]
+UNDEFENDED = [sys.executable, undefended.__file__]
 
 
 class Infra:
@@ -67,11 +67,13 @@ class Infra:
         data = json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)["data"]
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
-    def run(self, *arguments: str) -> tuple[float, dict[str, object]]:
+    def run(
+        self, *arguments: str, command: Sequence[str] = COMMAND
+    ) -> tuple[float, dict[str, object]]:
         """Wall seconds of a command that must succeed, and its report."""
         began = time.monotonic()
         done = subprocess.run(
-            [COMMAND, *arguments, "--json"],
+            [*command, *arguments, "--json"],
             cwd=self._folder,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -117,18 +119,18 @@ def measure(infra: Infra, floor: Floor, runs: int) -> None:
     def from_floor() -> Sequence[float]:
         kafka, postgres = floor.shells()
         with floor.running() as seconds:
-            trips = throughput.kafka(kafka, KAFKA, "bench"), throughput.postgres(postgres, POSTGRES)
-            return max(seconds), *trips
+            trips = throughput.kafka(kafka, KAFKA, "bench")
+            return max(seconds), trips, *throughput.postgres(postgres, POSTGRES)
 
-    def from_nothing(settings: str) -> Sequence[float]:
+    def from_nothing(command: Sequence[str], settings: str) -> Sequence[float]:
         infra.settings(settings)
         infra.run("down", "--purge")
-        seconds, _ = infra.run("up")
+        seconds, _ = infra.run("up", command=command)
         kafka, postgres = infra.connection("kafka"), infra.connection("postgres")
         return (
             seconds,
             throughput.kafka(infra.shell("kafka-0"), kafka, "learnflow.events"),
-            throughput.postgres(infra.shell("postgres-0"), postgres),
+            *throughput.postgres(infra.shell("postgres-0"), postgres),
         )
 
     def up_again() -> Sequence[float]:
@@ -143,36 +145,44 @@ def measure(infra: Infra, floor: Floor, runs: int) -> None:
 
     infra.run("cluster", "up")
     infra.run("up")  # brings the images
-    bare, open_, up = medians(
-        runs, from_floor, lambda: from_nothing(_UNENCRYPTED), lambda: from_nothing("")
+    bare, off, up = medians(
+        runs,
+        from_floor,
+        lambda: from_nothing(UNDEFENDED, undefended.SETTINGS),
+        lambda: from_nothing(COMMAND, ""),
     )
     (verify,), (again,) = medians(runs, lambda: [infra.run("verify")[0]], up_again)
     ((restart,),) = medians(max(2, runs // 2), restarted)
     (nothing,), (help_,) = medians(
         4 * runs,
         lambda: [wall([sys.executable, "-c", "pass"])],
-        lambda: [wall([COMMAND, "--help"])],
+        lambda: [wall([*COMMAND, "--help"])],
     )
     rows = [
         ("up, from nothing to proved", f"{up[0]:.2f} s", up[0] / bare[0], "1.5"),
-        ("  with encryption off", f"{open_[0]:.2f} s", open_[0] / bare[0], ""),
+        ("  with all security off", f"{off[0]:.2f} s", off[0] / bare[0], ""),
         ("the bare floor, no security", f"{bare[0]:.2f} s", 1, ""),
         ("verify of both, warm", f"{verify:.2f} s", verify / bare[0], "2 s"),
         ("up again, proof apart", f"{again:.2f} s", again / bare[0], "1 s"),
         ("local cluster, stopped to DNS", f"{restart:.2f} s", restart / bare[0], "10 s"),
         ("--help, to `python -c pass`", f"{help_ * 1000:.0f} ms", help_ / nothing, "4"),
+        ("cost of security: up", f"{up[0]:.2f} s", up[0] / off[0], "1.25"),
     ]
-    for place, name in ((1, "Kafka"), (2, "PostgreSQL")):
+    costs = (
+        ("Kafka, record there and back", "1.25"),
+        ("PostgreSQL, row there and back", "1.25"),
+        ("PostgreSQL, one short query", ""),
+    )
+    for place, (name, most) in enumerate(costs, start=1):
         rows += [
-            (f"{name}, round trips", f"{up[place]:.0f}/s", bare[place] / up[place], "1.25"),
-            ("  with encryption off", f"{open_[place]:.0f}/s", bare[place] / open_[place], ""),
-            ("  of the bare floor", f"{bare[place]:.0f}/s", 1, ""),
+            (f"  {name}", f"{up[place]:.0f}/s", off[place] / up[place], most),
+            ("    with all security off", f"{off[place]:.0f}/s", 1, ""),
+            ("    of the bare floor", f"{bare[place]:.0f}/s", off[place] / bare[place], ""),
         ]
-    print(f"{'what':<32} {'median':>9} {'ratio':>6}  at most")
+    print(f"{'what':<34} {'median':>9} {'ratio':>6}  at most")
     for what, figure, ratio, most in rows:
-        print(f"{what:<32} {figure:>9} {ratio:>6.2f}  {most}")
-    print("ratios are to the bare floor: of seconds, or of seconds a round trip")
-    print(f"cost of encryption: up {up[0] / open_[0]:.2f} x")
+        print(f"{what:<34} {figure:>9} {ratio:>6.2f}  {most}")
+    print("ratios are to the bare floor, and those of security's cost to the same with it off")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Round trips a second, as one client next to the server makes them: Kafka's own end-to-end tool (a
-record produced with acks=all and consumed, one after the other) and pgbench (one short query)."""
+record produced with acks=all and consumed, one after the other) and pgbench (a row committed and
+read back, one after the other; and one short query)."""
 
 from __future__ import annotations
 
@@ -30,13 +31,21 @@ umask 077
 cat > /tmp/bench.pem <<'END'
 {authority}
 END
-echo 'select 1' > /tmp/bench.sql
+cat > /tmp/bench.sql <<'END'
+\set id random(1, 1000000000)
+insert into bench values (:id, 'a payload') on conflict do nothing;
+select payload from bench where id = :id;
+END
+echo 'select 1' > /tmp/query.sql
 read -r PGPASSWORD <<'END'
 {password}
 END
 export PGPASSWORD PGSSLMODE={mode} PGSSLROOTCERT=/tmp/bench.pem
-pgbench -n -T {seconds} -f /tmp/bench.sql -h {host} -p {port} -U {user} {database}
-rm -f /tmp/bench.sql /tmp/bench.pem
+export PGHOST={host} PGPORT={port} PGUSER={user} PGDATABASE={database}
+psql -qc 'create table bench (id int primary key, payload text)'
+for script in bench query; do pgbench -n -T {seconds} -f /tmp/$script.sql; done
+psql -qc 'drop table bench'
+rm -f /tmp/bench.sql /tmp/query.sql /tmp/bench.pem
 """
 
 
@@ -63,11 +72,12 @@ def kafka(shell: Shell, connection: Mapping[str, str], topic: str) -> float:
             records=_RECORDS,
         )
     )
-    return 1000 / _number(r"Avg latency: ([0-9.]+) ms", said)
+    (latency,) = _numbers(r"Avg latency: ([0-9.]+) ms", said, 1)
+    return 1000 / latency
 
 
-def postgres(shell: Shell, connection: Mapping[str, str]) -> float:
-    """Round trips a second of a client with a connection Secret's values."""
+def postgres(shell: Shell, connection: Mapping[str, str]) -> tuple[float, float]:
+    """Round trips and short queries a second of a client with a connection Secret's values."""
     said = shell(
         _POSTGRES.format(
             authority=connection.get("ca.crt", ""),
@@ -80,10 +90,11 @@ def postgres(shell: Shell, connection: Mapping[str, str]) -> float:
             seconds=_SECONDS,
         )
     )
-    return _number(r"tps = ([0-9.]+)", said)
+    trips, queries = _numbers(r"tps = ([0-9.]+)", said, 2)
+    return trips, queries
 
 
-def _number(pattern: str, said: str) -> float:
-    found = re.search(pattern, said)
-    assert found, said[-2000:]
-    return float(found[1])
+def _numbers(pattern: str, said: str, count: int) -> list[float]:
+    found = re.findall(pattern, said)
+    assert len(found) == count, said[-2000:]
+    return [float(each) for each in found]

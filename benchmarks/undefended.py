@@ -1,0 +1,70 @@
+"""The command with everything of its security off, to measure what security costs: no encryption,
+no login, no rights, no network policies. It is no setting: nobody should deploy this.
+
+What it leaves out of the proof is what only security makes necessary, such as the administrator's
+second login.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from learnflow_infra import cli
+from learnflow_infra.services import (
+    Access,
+    kafka,
+    kafka_client,
+    kafka_config,
+    kafka_proof,
+    kafka_users,
+    postgres,
+)
+from learnflow_infra.settings import Settings
+from learnflow_infra.tunnel import Route
+
+# What the benchmark writes into the settings, beside what is patched here.
+SETTINGS = "[security]\nencryption = false\n"
+
+
+def _plaintext(settings: Settings) -> str:
+    return "PLAINTEXT"
+
+
+def _listeners(settings: Settings) -> dict[str, object]:
+    protocols = ",".join(f"{name}:PLAINTEXT" for name in kafka_config.PORTS)
+    return {"listener.security.protocol.map": protocols}
+
+
+def _topics(
+    access: Access,
+    inner: Route,
+    brokers: Mapping[str, str],
+    outer: Route,
+    clients: Sequence[str],
+) -> list[str]:
+    anyone = kafka_client.application(access)
+    with kafka_client.connected(access, outer, clients, anyone) as client:
+        return kafka_users._topics(access, client, client.admin())
+
+
+def _without_policies(objects: Callable[..., Any]) -> Callable[..., Any]:
+    def kept(self: object, settings: Settings) -> list[Any]:
+        return [each for each in objects(self, settings) if each["kind"] != "NetworkPolicy"]
+
+    return kept
+
+
+def main() -> NoReturn:
+    kafka_config.protocol = kafka_client.protocol = _plaintext
+    kafka_config._security = _listeners
+    kafka_users.reconcile = _topics
+    kafka_proof._oversee = lambda *_: None
+    postgres._START = postgres._START.replace("all scram-sha-256", "all trust")
+    for service in (kafka.Kafka, postgres.Postgres):
+        service.objects = _without_policies(service.objects)  # type: ignore[method-assign]
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
