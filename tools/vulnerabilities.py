@@ -87,9 +87,7 @@ def go(deadline: Deadline) -> Judged:
             first = finding["trace"][0]
             if "function" in first:  # it is in the program, and not only in the module
                 fixed = finding.get("fixed_version", "nothing")
-                found[finding["osv"]] = (
-                    f"{first['module']} {first['version']}: %s, fixed in {fixed}"
-                )
+                found[finding["osv"]] = (f"{first['module']} {first['version']}", fixed)
     if done.exit_code != 0:
         return Judged(judged.parts, unknown=f"the database {_NOT_ASKED}: {_last(done.stderr)}")
     judged.found = [

@@ -118,7 +118,7 @@ def state(
 
 def merged(symptoms: Sequence[Symptom], most: int = _MOST_FINDINGS) -> list[Symptom]:
     """One symptom a cause, the most blocking first. What only says that a claim is not bound
-    yet is left out where something says why."""
+    yet is left out where something says why, and what follows from another is."""
     by_cause: dict[tuple[str, str], Symptom] = {}
     for each in symptoms:
         detail = each.detail
@@ -135,8 +135,19 @@ def merged(symptoms: Sequence[Symptom], most: int = _MOST_FINDINGS) -> list[Symp
     ordered = sorted(
         by_cause.values(), key=lambda each: (each.patience == FOREVER, RANK[each.code])
     )
-    telling = [each for each in ordered if each.code != "volume-unbound"]
-    return (telling or ordered[:1])[:most]
+    causes: list[Symptom] = []
+    for each in ordered:
+        if not any(_follows(each, cause) for cause in causes):
+            causes.append(each)
+    telling = [each for each in causes if each.code != "volume-unbound"]
+    return (telling or causes[:1])[:most]
+
+
+def _follows(symptom: Symptom, cause: Symptom) -> bool:
+    """Whether a symptom says of another's object what that says itself, as a pod does of its
+    claim."""
+    named = any(name and name in symptom.detail for name in cause.objects)
+    return symptom.code == cause.code and named
 
 
 def told(

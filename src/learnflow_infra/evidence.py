@@ -98,7 +98,7 @@ def _events(kube: Kube, item: Object) -> Sequence[Object]:
 
 def _last_words(kube: Kube, namespace: str, log: Log, secrets: set[str]) -> Sequence[str]:
     data = b""
-    for lines in (50, 10):  # few long lines, where many do not fit to the end
+    for lines in (50, 10, 2):  # few long lines, where many do not fit to the end
         data = kube.log(
             namespace,
             log.pod,

@@ -92,7 +92,7 @@ _REASONS: Mapping[str, _Rows] = {
     "CrashLoopBackOff": (("", "container-crashing", 0),),
     # Why a pod has no node, or has lost it. Its controller replaces one that failed.
     "Unschedulable": _SCHEDULING,
-    "Evicted": (("", "pod-evicted", 30),),
+    "Evicted": (("exceed", "pod-evicted", 0), ("", "pod-evicted", 30)),
     "OutOfcpu": (("", "unschedulable-cpu", 10),),
     "OutOfmemory": (("", "unschedulable-memory", 10),),
     "OutOfpods": (("", "unschedulable-pods", 10),),

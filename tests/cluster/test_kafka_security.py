@@ -278,6 +278,21 @@ def test_an_old_protocol(door: Door, version: ssl.TLSVersion) -> None:
         context.wrap_socket(connection, server_hostname="localhost")
 
 
+@pytest.mark.intruder("offers Kafka {} alone", by="the suites that Kafka is set to")
+@pytest.mark.parametrize(
+    "suite", ["ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA"], ids=["SHA256", "SHA1"]
+)
+def test_a_suite_without_authenticated_encryption(door: Door, suite: str) -> None:
+    context = door.context()
+    context.set_ciphers(suite)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with (
+        socket.create_connection(("localhost", door.port), SECONDS) as connection,
+        pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"),
+    ):
+        context.wrap_socket(connection, server_hostname="localhost")
+
+
 @pytest.mark.intruder(
     "poses as Kafka under an authority of his own", by="the client's strict check"
 )
@@ -592,3 +607,69 @@ def test_a_certificate_is_checked_and_renewed_while_clients_work(
     assert deployed.run("verify", "kafka").exit_code == 0
     assert of_the_pod(deployed) == pod
     assert door.shown() == ssl.PEM_cert_to_DER_cert(deployed.secret("kafka-tls")["tls.crt"])
+
+
+# ---- what all nodes must agree on
+
+# Other ports: `door` keeps the usual ones open.
+THREE = """
+[cluster]
+namespace = "{}"
+[kafka]
+brokers = 3
+cpu = "100m"
+memory = "640Mi"
+host_port = 29094
+"""
+
+
+def up(person: Person) -> list[str]:
+    """`up`, which must succeed; says what it changed."""
+    answer = person.run("up", "kafka", "--json", timeout=300)
+    assert answer.exit_code == 0, answer.stdout
+    changed: list[str] = answer.json["changed"]
+    return changed
+
+
+def pods_of(person: Person, namespace: str) -> set[str]:
+    shown = person.kubectl("get", "pods", "-n", namespace, "-o", "json")
+    return {each["metadata"]["uid"] for each in json.loads(shown)["items"]}
+
+
+def test_three_nodes_take_up_certificates_and_a_new_authority(
+    person: Person, elsewhere: str
+) -> None:
+    person.settings(THREE.format(elsewhere))
+    up(person)
+    pods = pods_of(person, elsewhere)
+    person.kubectl("delete", "secret", "kafka-tls", "-n", elsewhere)
+    renewed = {"secret/kafka-tls", *(f"certificate of kafka-{n}" for n in range(3))}
+    assert set(up(person)) == renewed
+    assert pods_of(person, elsewhere) == pods
+    assert person.run("verify", "kafka").exit_code == 0
+
+    person.kubectl("delete", "secret", "learnflow-authority", "-n", elsewhere)
+    answer = person.run("up", "kafka", "--json", timeout=300)
+    assert answer.codes == ["certificate-authority"], answer.stdout
+    (remedy,) = re.findall("Run `kubectl (.*?)`", answer.json["findings"][0]["remedy"])
+    person.kubectl(*remedy.split())
+    assert up(person) == []
+    assert person.run("verify", "kafka").exit_code == 0
+
+
+def test_encryption_can_be_turned_off_and_on(person: Person, elsewhere: str) -> None:
+    settings = f'[cluster]\nnamespace = "{elsewhere}"\n[kafka]\nhost_port = 29094\n'
+    off = f"{settings}[security]\nencryption = false\n"
+    person.settings(off)
+    assert not any("tls" in each or "authority" in each for each in up(person))
+    values = person.secret("kafka-connection", elsewhere)
+    assert values["security.protocol"] == "SASL_PLAINTEXT"
+    assert "ca.crt" not in values
+    assert " OFF " in person.run("status", "kafka").stdout
+    person.settings(settings)
+    assert {"secret/learnflow-authority", "secret/kafka-tls"} <= set(up(person))
+    assert person.secret("kafka-connection", elsewhere)["security.protocol"] == "SASL_SSL"
+    assert person.run("verify", "kafka").exit_code == 0
+    person.settings(off)
+    up(person)
+    assert person.run("verify", "kafka").exit_code == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import secrets
@@ -37,11 +36,6 @@ def psql(person: Person, *statements: str, database: str = "learnflow") -> str:
     )
 
 
-def secret(person: Person, name: str, namespace: str = NAMESPACE) -> dict[str, str]:
-    shown = json.loads(person.kubectl("get", "secret", name, "-n", namespace, "-o", "json"))
-    return {key: base64.b64decode(value).decode() for key, value in shown["data"].items()}
-
-
 def declare(person: Person, users: str, *, more: str = "") -> list[str]:
     """`up` with these users; says what it changed."""
     person.settings(f"[postgres]\nusers = [{users}]\n{more}")
@@ -61,7 +55,7 @@ class Door:
     @property
     def context(self) -> ssl.SSLContext:
         """A strict client's, with the authority of the connection Secret as it is now."""
-        authority = secret(self.person, "postgres-connection")["ca.crt"]
+        authority = self.person.secret("postgres-connection")["ca.crt"]
         return ssl.create_default_context(cadata=authority)
 
     def login(
@@ -74,7 +68,7 @@ class Door:
     ) -> pg8000.native.Connection:
         name = "postgres-connection" if user == "learnflow" else f"postgres-connection-{user}"
         if password is None:
-            password = secret(self.person, name.replace("_", "-"))["password"]
+            password = self.person.secret(name.replace("_", "-"))["password"]
         return pg8000.native.Connection(
             user,
             host="localhost",
@@ -147,19 +141,19 @@ def test_up_again_with_users_changes_nothing(declared: Person) -> None:
 
 
 def test_the_connection_secrets_say_what_a_strict_client_needs(declared: Person) -> None:
-    authority = secret(declared, "learnflow-authority")
+    authority = declared.secret("learnflow-authority")
     for name, user in (("", "learnflow"), ("-reports", "reports"), ("-data-loader", "data_loader")):
-        values = secret(declared, f"postgres-connection{name}")
+        values = declared.secret(f"postgres-connection{name}")
         assert values["username"] == user
         assert values["sslmode"] == "verify-full"
         assert values["uri"].endswith("@postgres.learnflow.svc:5432/learnflow?sslmode=verify-full")
         assert values["ca.crt"] == authority["tls.crt"]
-    assert "tls.key" not in secret(declared, "postgres-connection")
+    assert "tls.key" not in declared.secret("postgres-connection")
 
 
 def test_connect_leaves_the_authority_where_a_client_can_name_it(door: Door) -> None:
     file = Path(door.hint["sslrootcert"])
-    assert file.read_text() == secret(door.person, "postgres-connection")["ca.crt"]
+    assert file.read_text() == door.person.secret("postgres-connection")["ca.crt"]
     assert file.parent.stat().st_mode & 0o777 == 0o700
 
 
@@ -194,7 +188,7 @@ def test_a_wrong_password(door: Door) -> None:
 
 @pytest.mark.intruder("logs in to PostgreSQL with another user's password", by="SCRAM-SHA-256")
 def test_another_users_password(door: Door) -> None:
-    password = secret(door.person, "postgres-connection-reports")["password"]
+    password = door.person.secret("postgres-connection-reports")["password"]
     door.refuses("28P01", password=password)
 
 
@@ -231,6 +225,19 @@ def test_an_old_protocol(door: Door) -> None:
     old.minimum_version = ssl.TLSVersion.TLSv1
     old.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises(ssl.SSLError, match="TLSV1_ALERT_PROTOCOL_VERSION"), door.handshake(old):
+        pass
+
+
+@pytest.mark.intruder(
+    "offers PostgreSQL no suite with authenticated encryption", by="the suites that it is set to"
+)
+def test_a_suite_without_authenticated_encryption(door: Door) -> None:
+    weak = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    weak.check_hostname = False
+    weak.verify_mode = ssl.CERT_NONE
+    weak.set_ciphers("ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA")
+    weak.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"), door.handshake(weak):
         pass
 
 
@@ -384,7 +391,7 @@ def test_a_right_given_by_hand_is_taken_back(door: Door) -> None:
 
 @pytest.mark.intruder("logs in as a user that was removed", by="the declared users")
 def test_a_user_that_is_removed_is_out(door: Door) -> None:
-    before = secret(door.person, "postgres-connection-data-loader")["password"]
+    before = door.person.secret("postgres-connection-data-loader")["password"]
     psql(door.person, "create table left_behind (n int)")
     with door.handshake(door.context) as server:
         # The library's own socket could not be closed once the server ended the session.
@@ -402,7 +409,7 @@ def test_a_user_that_is_removed_is_out(door: Door) -> None:
     assert psql(door.person, owner).strip() == "learnflow"
     psql(door.person, "drop table left_behind")
     declare(door.person, USERS)
-    assert secret(door.person, "postgres-connection-data-loader")["password"] != before
+    assert door.person.secret("postgres-connection-data-loader")["password"] != before
     door.refuses("28P01", "data_loader", before)
     with door.login("data_loader") as session:
         assert session.run("select n from older") == [[1]]
@@ -442,7 +449,7 @@ def present(person: Person, pair: Pair) -> None:
 
 
 def signer(person: Person) -> Authority:
-    values = secret(person, "learnflow-authority")
+    values = person.secret("learnflow-authority")
     return Authority(Pair(values["tls.crt"], values["tls.key"]))
 
 
@@ -480,7 +487,7 @@ def test_a_certificate_is_checked_and_renewed_while_the_server_runs(
         answer = person.run("connect", "postgres", "--json")
         assert (answer.exit_code, answer.codes) == (1, [code])
         assert declare(person, USERS) == ["secret/postgres-tls"]
-        shown = ssl.PEM_cert_to_DER_cert(secret(person, "postgres-tls")["tls.crt"])
+        shown = ssl.PEM_cert_to_DER_cert(person.secret("postgres-tls")["tls.crt"])
         with door.handshake(door.context) as server:
             assert server.getpeercert(binary_form=True) == shown
         assert person.run("verify", "postgres").exit_code == 0
@@ -491,13 +498,13 @@ def test_a_certificate_is_checked_and_renewed_while_the_server_runs(
 
 def test_an_authority_that_is_lost_is_made_again_and_all_follow(door: Door) -> None:
     person = door.person
-    pod, before = of_the_pod(person), secret(person, "postgres-connection")["ca.crt"]
+    pod, before = of_the_pod(person), person.secret("postgres-connection")["ca.crt"]
     kept = signer(person).pair
     person.kubectl("delete", "secret", "learnflow-authority", "-n", NAMESPACE)
     changed = declare(person, USERS)
     assert {"secret/learnflow-authority", "secret/postgres-tls"} <= set(changed)
-    after = secret(person, "postgres-connection")["ca.crt"]
-    assert after == secret(person, "learnflow-authority")["tls.crt"] != before
+    after = person.secret("postgres-connection")["ca.crt"]
+    assert after == person.secret("learnflow-authority")["tls.crt"] != before
     assert of_the_pod(person) == pod
     old = ssl.create_default_context(cadata=before)
     with pytest.raises(ssl.SSLCertVerificationError), door.handshake(old):
@@ -507,12 +514,12 @@ def test_an_authority_that_is_lost_is_made_again_and_all_follow(door: Door) -> N
     # The other service still has the one that was lost.
     person.kubectl("patch", "secret", "learnflow-authority", "-n", NAMESPACE, "-p", as_patch(kept))
     declare(person, USERS)
-    assert secret(person, "postgres-connection")["ca.crt"] == before
+    assert person.secret("postgres-connection")["ca.crt"] == before
 
 
 def test_an_up_that_was_broken_off_before_the_server_read_its_secret(door: Door) -> None:
     person = door.person
-    shown = x509.load_pem_x509_certificate(secret(person, "postgres-tls")["tls.crt"].encode())
+    shown = x509.load_pem_x509_certificate(person.secret("postgres-tls")["tls.crt"].encode())
     names = shown.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     addresses = map(str, names.get_values_for_type(x509.IPAddress))
     alternatives = [*names.get_values_for_type(x509.DNSName), *addresses]
@@ -540,7 +547,7 @@ encryption = """
     answer = person.run("up", "postgres", "--json", timeout=300)
     assert answer.exit_code == 0, answer.stdout
     assert not any("tls" in each or "authority" in each for each in answer.json["changed"])
-    values = secret(person, "postgres-connection", elsewhere)
+    values = person.secret("postgres-connection", elsewhere)
     assert values["sslmode"] == "disable" and values["uri"].endswith("?sslmode=disable")
     assert "ca.crt" not in values
     said = person.run("status", "postgres")
@@ -570,7 +577,7 @@ def test_two_first_ups_at_once_make_one_authority(person: Person, elsewhere: str
     assert (second.exit_code, first.returncode) == (0, 0), second.stdout + said
     made = [json.loads(each)["changed"] for each in (said, second.stdout)]
     assert sum("secret/learnflow-authority" in each for each in made) == 1
-    authority = secret(person, "learnflow-authority", elsewhere)["tls.crt"]
+    authority = person.secret("learnflow-authority", elsewhere)["tls.crt"]
     for service in ("kafka", "postgres"):
-        assert secret(person, f"{service}-tls", elsewhere)["ca.crt"] == authority
+        assert person.secret(f"{service}-tls", elsewhere)["ca.crt"] == authority
     assert person.run("verify").exit_code == 0

@@ -443,6 +443,16 @@ def test_a_pod_without_its_volume_is_one_finding(
     assert [each.code for each in state.findings] == [code]
 
 
+def test_a_claim_that_lost_its_volume_and_its_pod_are_one_finding() -> None:
+    name = claim()["metadata"]["name"]
+    said = f'0/1 nodes are available: persistentvolumeclaim "{name}" bound to non-existent volume'
+    condition = {"type": "PodScheduled", "reason": "Unschedulable", "message": said}
+    pending = pod(phase="Pending", ready=False, conditions=[condition])
+    (found,) = judge([pending], claims=[claim("Lost")]).findings
+    assert found.code == "volume-lost"
+    assert found.message.startswith(name)
+
+
 def test_what_a_dead_node_last_said_of_its_pods_does_not_count() -> None:
     lost = pod(ready=False, container=ended(1)) | {"spec": {"nodeName": "n"}}
     node = {
@@ -507,6 +517,14 @@ def test_an_evicted_pod_beside_a_ready_one_is_no_failure() -> None:
     evicted["status"]["reason"] = "Evicted"
     assert judge([evicted, pod()]).done
     assert [each.code for each in judge([evicted]).findings] == ["pod-evicted"]
+    assert not judge([evicted]).final
+
+
+def test_a_pod_that_is_put_out_for_what_it_does_itself_will_be_again() -> None:
+    evicted = pod("kafka-0", phase="Failed", ready=False)
+    evicted["status"]["reason"] = "Evicted"
+    evicted["status"]["message"] = 'Usage of EmptyDir volume "tmp" exceeds the limit "64Mi".'
+    assert judge([evicted]).final
 
 
 # ---- logs

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from learnflow_infra import manifests, settings
 from learnflow_infra.cluster import canonical
+from learnflow_infra.deadline import Deadline
 from learnflow_infra.images.recipe import pins
+from learnflow_infra.process import Completed
 from learnflow_infra.services import registry
 
 ROOT = Path(__file__).parents[2]
@@ -60,3 +65,27 @@ def test_an_image_may_be_named_by_its_digest(tmp_path: Path) -> None:
     loaded = settings.load(str(file))
     assert f"image: {image}\n" in manifests.to_yaml(registry()["postgres"].objects(loaded))
     assert canonical(image) == f"docker.io/library/{image}"
+
+
+def test_a_vulnerable_go_module_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = [
+        {"SBOM": {"modules": [{"path": "example.com/one"}, {"path": "example.com/two"}]}},
+        {"osv": {"id": "GO-1", "summary": "Reads\ntoo much"}},
+        {"finding": {"osv": "GO-1", "trace": [{"module": "example.com/one", "version": "v1.0"}]}},
+        {
+            "finding": {
+                "osv": "GO-1",
+                "fixed_version": "v1.1",
+                "trace": [{"module": "example.com/one", "version": "v1.0", "function": "Read"}],
+            }
+        },
+    ]
+    completed = Completed((), 0, "\n".join(json.dumps(each, indent=1) for each in said), "")
+    programs = SimpleNamespace(node=Path("node"))
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    vulnerabilities = importlib.import_module("vulnerabilities")
+    monkeypatch.setattr(vulnerabilities.build, "programs", lambda *_: programs)
+    monkeypatch.setattr(vulnerabilities.process, "run", lambda *_, **__: completed)
+    judged = vulnerabilities.go(Deadline(1))
+    assert judged.parts == 2
+    assert judged.found == ["example.com/one v1.0: GO-1 Reads too much, fixed in v1.1"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +20,9 @@ from learnflow_infra.tunnel import Proxy, Route
 
 # A broker that refuses so long does not heal by itself within one proof.
 _BOOTSTRAP_SECONDS = 3.0
+# One that has just started, or was just told of a user, may refuse him and know him a moment later.
+_SETTLING_SECONDS = 2.0
+_POLL_SECONDS = 0.05
 _CONNECT, CREATE = "connecting", "creating a topic"
 
 
@@ -65,16 +69,15 @@ def connected(
 ) -> Iterator[Client]:
     """A client that bootstraps from `addresses`, and checks servers as a strict one does unless
     told otherwise. Raises Failure for the library's errors."""
-    from kafka.errors import KafkaError
-
     # The library logs what it also raises; the report is the one place that speaks.
     logging.getLogger("kafka").setLevel(logging.CRITICAL + 1)
     context = _context(access, checked)
-    with Proxy(route) as proxy, Client(access, route, proxy, addresses, login, context) as client:
-        try:
-            yield client
-        except (KafkaError, RuntimeError) as error:
-            raise Failure(client.judge(error)) from error
+    with (
+        Proxy(route) as proxy,
+        Client(access, route, proxy, addresses, login, context) as client,
+        client.doing(_CONNECT),
+    ):
+        yield client
 
 
 def admits(access: Access, route: Route, address: str, login: Login) -> bool:
@@ -102,7 +105,6 @@ class Client:
         context: ssl.SSLContext | None,
     ) -> None:
         self.proxy = proxy
-        self.step = _CONNECT
         self._route = route
         self._login = login
         self._addresses = list(addresses)
@@ -143,7 +145,17 @@ class Client:
             encoded or b"", session.getpeercert() or {}
         )
 
-    def judge(self, error: Exception) -> Finding:
+    @contextlib.contextmanager
+    def doing(self, step: str) -> Iterator[None]:
+        """What is done meanwhile. Raises Failure for the library's errors, which names it."""
+        from kafka.errors import KafkaError
+
+        try:
+            yield
+        except (KafkaError, RuntimeError) as error:
+            raise Failure(self._judge(error, step)) from error
+
+    def _judge(self, error: Exception, step: str) -> Finding:
         """What an error of the library means, here and at this step."""
         if refused := [each for each in self.proxy.refusals if each not in self.proxy.reached]:
             address, reason = refused[0], self.proxy.refusals[refused[0]]
@@ -152,12 +164,12 @@ class Client:
             if address in self._addresses:
                 return unreachable("kafka", self._route, address, str(reason))
             return unusable(self._route, address, str(reason))
-        where = f"{place(self._route)}, user {self._login.user}, {self.step}"
+        where = f"{place(self._route)}, user {self._login.user}, {step}"
         slow = type(error).__name__ == "KafkaTimeoutError"
-        if slow and self.step == _CONNECT and self._failures:
+        if slow and step == _CONNECT and self._failures:
             error = self._failures[-1]  # what it tried again and again
         found = tls.refused(error, where, "kafka")
-        return found or explained(error, where, self.step == CREATE)
+        return found or explained(error, where, step == CREATE)
 
     def admin(self) -> Any:
         from kafka import KafkaAdminClient
@@ -208,11 +220,12 @@ class Client:
 
     def _bootstrapped(self, kind: Callable[..., Any], **options: Any) -> tuple[Any, Any, Any]:
         """A client of a kind, its connections and their manager; waited for as long as nothing was
-        refused."""
-        from kafka.errors import KafkaTimeoutError
+        refused, and for a moment where the login was."""
+        from kafka.errors import KafkaTimeoutError, SaslAuthenticationFailedError
 
         made: list[tuple[Any, Any]] = []
         patience = self._deadline.within(ANSWER_SECONDS)
+        settling = self._deadline.within(_SETTLING_SECONDS)
 
         def connections(**config: Any) -> Any:
             made.append(network(self._failures.append, **config))
@@ -224,6 +237,9 @@ class Client:
                 return client, *made[-1]
             except BaseException as error:
                 made[-1][0].close()
+                if isinstance(error, SaslAuthenticationFailedError) and not settling.passed():
+                    time.sleep(_POLL_SECONDS)
+                    continue
                 slow = isinstance(error, KafkaTimeoutError)
                 if not slow or self.proxy.refusals or patience.passed():
                     raise

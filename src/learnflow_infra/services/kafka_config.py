@@ -32,6 +32,15 @@ _FILES = {
     "ssl.truststore.location": f"{CERTIFICATE_FOLDER}/ca.crt",
 }
 
+# Those with forward secrecy and authenticated encryption; that with the least to compute first, as
+# a young JVM computes them in Java.
+_CIPHERS = [
+    *("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"),
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+]
+
 # Kafka reads the password itself, so that no file, argument or environment of ours holds it.
 _PASSWORD = f"${{directory:{CREDENTIALS_FOLDER}:password}}"
 _PROVIDER = {
@@ -146,6 +155,7 @@ def _security(settings: Settings) -> dict[str, object]:
         values[f"{prefix}.plain.sasl.jaas.config"] = f'{_LOGIN} user_{KAFKA_NODE}="{_PASSWORD}";'
     if settings.security.encryption:
         values |= {"ssl.keystore.type": "PEM", "ssl.truststore.type": "PEM", **_FILES}
+        values["ssl.cipher.suites"] = ",".join(_CIPHERS)
         # A renewed certificate may come with other names.
         values |= {"ssl.allow.san.changes": "true", "ssl.allow.dn.changes": "true"}
     return values

@@ -5,7 +5,6 @@ Topics are only added. Users and rights are the settings' alone: what they do no
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -79,14 +78,17 @@ def reconcile(
     with connected(access, inner, list(brokers), node, checked=False) as client:
         admin = _admin_of_nodes(access, client)
         changed = _topics(access, client, admin)
-        changed += _rights(access, client, admin)
+        with client.doing("making users' rights so"):
+            changed += _rights(access, client, admin)
         if access.settings.security.encryption:
             pods = {address.partition(":")[0]: pod for address, pod in brokers.items()}
             changed += kafka_certificate.renew(access, client, admin, pods)
-        # Last: the log of all this is one sequence, so that who is let in has his rights as well.
         names = [KAFKA_ADMIN, *(user.name for user in users(access.settings.kafka))]
         logins = {name: known(access, name) for name in names}
-        return changed + _users(access, client, admin, logins, outer, clients)
+
+        # Last: the log of all this is one sequence, so that who is let in has his rights as well.
+        with client.doing("making users so"):
+            return changed + _users(access, admin, logins, outer, clients)
 
 
 def _admin_of_nodes(access: Access, client: Client) -> Any:
@@ -109,13 +111,12 @@ def _topics(access: Access, client: Client, admin: Any) -> list[str]:
         if each.name not in present
     }
     if missing:
-        client.step = CREATE
-        admin.create_topics(missing)
+        with client.doing(CREATE):
+            admin.create_topics(missing)
     return [f"topic {name}" for name in missing]
 
 
 def _rights(access: Access, client: Client, admin: Any) -> list[str]:
-    client.step = "making users' rights so"
     wanted = rights(access.settings.kafka)
     present = _rights_seen(client)[0]
     added, removed = wanted - present, present - wanted
@@ -188,16 +189,10 @@ def _acl(right: Right) -> Any:
 
 
 def _users(
-    access: Access,
-    client: Client,
-    admin: Any,
-    logins: Mapping[str, Login],
-    outer: Route,
-    clients: Sequence[str],
+    access: Access, admin: Any, logins: Mapping[str, Login], outer: Route, clients: Sequence[str]
 ) -> list[str]:
     from kafka.admin import UserScramCredentialDeletion, UserScramCredentialUpsertion
 
-    client.step = "making users so"
     present: Mapping[str, Any] = admin.describe_user_scram_credentials()
 
     def admitted(name: str) -> bool:
@@ -218,8 +213,6 @@ def _users(
     if changes:
         answers = admin.alter_user_scram_credentials(changes)
         _check("users", [error for error in answers.values() if error])
-    for name in wrong:
-        _until(access, functools.partial(admitted, name))
     return [*(f"user {name}" for name in wrong), *(f"user {name} removed" for name in gone)]
 
 

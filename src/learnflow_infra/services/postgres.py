@@ -46,7 +46,8 @@ exec postgres -c listen_addresses='*' -c unix_socket_directories=/var/run/postgr
   -c hba_file=/var/run/postgresql/pg_hba.conf -c shared_buffers=%(buffers)dMB%(encryption)s
 """
 _ENCRYPTION = """ \\
-  -c ssl=on -c ssl_cert_file=%(folder)s/tls.crt -c ssl_key_file=%(folder)s/tls.key"""
+  -c ssl=on -c ssl_cert_file=%(folder)s/tls.crt -c ssl_key_file=%(folder)s/tls.key \\
+  -c ssl_ciphers=ECDHE+AESGCM:ECDHE+CHACHA20"""
 
 
 class Postgres:

@@ -28,6 +28,7 @@ _STARTING = re.compile(
     r"is starting up|not yet accepting connections|in recovery mode|"
     r"\.s\.PGSQL\.\d+\" failed: (No such file|Connection refused)"
 )
+_DAMAGED = re.compile(r"invalid page in block|could not read blocks?")
 
 
 def explained(state: str, said: str, where: str, fallback: str = "round-trip-failed") -> Finding:
@@ -61,6 +62,12 @@ def of_psql(stderr: str) -> Finding:
         if found := re.search(r"(?:ERROR|FATAL|PANIC):\s+([0-9A-Z]{5}): (.*)", line):
             return explained(found[1], found[2], where, "reconcile-failed")
         if found := re.search(r"(?:ERROR|FATAL|PANIC|error):\s+(.*)", line):
-            state = "57P03" if _STARTING.search(line) else ""
-            return explained(state, found[1], where, "reconcile-failed")
+            return explained(_state(line), found[1], where, "reconcile-failed")
     return finding("reconcile-failed", f"{where} failed", service="postgres")
+
+
+def _state(line: str) -> str:
+    """The SQLSTATE of a connection's failure, which libpq does not name."""
+    if _STARTING.search(line):
+        return "57P03"
+    return "XX001" if _DAMAGED.search(line) else ""

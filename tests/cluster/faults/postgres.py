@@ -195,7 +195,9 @@ def version(stand: Stand) -> Iterator[None]:
 )
 def control_file(stand: Stand) -> Iterator[None]:
     deployed(stand)
-    (at_rest(stand) / "global/pg_control").write_bytes(os.urandom(8192))
+    # All but the versions that it begins with, by which it would be another server's.
+    file = at_rest(stand) / "global/pg_control"
+    file.write_bytes(file.read_bytes()[:16] + os.urandom(8192 - 16))
     yield
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from learnflow_infra.cluster.local import layout
 
 from ..machine import eventually
 from . import node
-from .harness import Stand, fault
+from .harness import Stand, fault, pod
 
 
 def asking(stand: Stand, **requests: str) -> None:
@@ -102,16 +102,7 @@ def too_many_pods(stand: Stand) -> Iterator[None]:
             return bool(found["status"]["allocatable"]["pods"] == "1")
 
         eventually(taken, 60)
-        image = "docker.io/nobody/nothing:1"
-        container: dict[str, Any] = {"name": "main", "image": image, "imagePullPolicy": "Never"}
-        stand.create(
-            {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {"name": "first"},
-                "spec": {"nodeName": layout.NAME, "containers": [container]},
-            }
-        )
+        stand.create(pod("first", "docker.io/nobody/nothing:1", "true", nodeName=layout.NAME))
         yield
 
 
@@ -123,15 +114,6 @@ def not_ready(stand: Stand) -> Iterator[None]:
     eventually(lambda: node.condition("Ready") == "True", 60)
 
 
-def squeezed(signal: str) -> Callable[[dict[str, Any]], None]:
-    """A kubelet's configuration by which the node never has enough of something."""
-
-    def change(config: dict[str, Any]) -> None:
-        config["evictionHard"][signal] = "9T"
-
-    return change
-
-
 @fault(
     "a node that is short of process ids",
     "up postgres",
@@ -140,24 +122,25 @@ def squeezed(signal: str) -> Callable[[dict[str, Any]], None]:
     sign="Unschedulable",
 )
 def pressure(stand: Stand) -> Iterator[None]:
-    with node.kubelet_with(squeezed("pid.available")):
+    def short(config: dict[str, Any]) -> None:
+        config["evictionHard"]["pid.available"] = "9T"
+
+    with node.kubelet_with(short):
         eventually(lambda: "pid-pressure" in taints(stand), 60)
         yield
     eventually(lambda: "pid-pressure" not in taints(stand), 60)
 
 
 @fault(
-    "a node that evicts pods for want of memory",
+    "a pod that is put out since it fills its disk",
     "up postgres",
     "pod-evicted",
     exit=4,
     sign="Evicted",
 )
 def evicted(stand: Stand) -> Iterator[None]:
-    with node.kubelet_with(squeezed("memory.available")):
-        eventually(lambda: node.condition("MemoryPressure") == "True", 60)
-        yield
-    eventually(lambda: "memory-pressure" not in taints(stand), 60)
+    stand.alter_container(command=["sh", "-c", "head -c 80M /dev/zero > /tmp/file; sleep 600"])
+    yield
 
 
 def taints(stand: Stand) -> str:

@@ -25,7 +25,7 @@ def stand(person: Person, injector: Injector) -> Iterator[Stand]:
 
 def cost(stand: Stand, size: int) -> float:
     """The seconds that `verify` takes with a log of so many bytes, as a median."""
-    script = f"yes line | head -c {size}; echo FATAL: full; exit 1"
+    script = f"yes $(printf '%099d' 0) | head -c {size}; echo FATAL: full; exit 1"
     stand.alter_container(command=["bash", "-c", script])
     stand.kubectl("delete", "pod", "postgres-0", "--ignore-not-found", "--wait")
     stand.person.run("up", "postgres")

@@ -199,6 +199,8 @@ def _kubelet(cgroup: str) -> dict[str, Any]:
         "makeIPTablesUtilChains": False,
         "podLogsDir": "/var/log/pods",
         "volumePluginDir": f"{layout.STATE}/plugins",
+        # A watch that the node's authorizer refuses, as it lags behind, is begun again 15 s later.
+        "configMapAndSecretChangeDetectionStrategy": "Get",
         "registryPullQPS": 0,
         "serializeImagePulls": False,
         # A developer's disk is often nearly full in percent, with room enough in bytes.
