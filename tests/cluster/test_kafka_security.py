@@ -496,6 +496,15 @@ def test_a_user_no_longer_declared_is_shut_out(
     assert "password.billing" not in settled.secret("kafka-credentials")
 
 
+def test_a_removed_user_takes_no_one_along_when_a_node_starts_again(settled: Person) -> None:
+    settled.settings(BILLING.replace("billing", "reports") % ("read", '"learnflow."'))
+    assert settled.run("up", "kafka").exit_code == 0
+    settled.settings("")
+    assert settled.run("up", "kafka").exit_code == 0
+    settled.kubectl("delete", "pod", "kafka-0", "-n", NAMESPACE)
+    assert settled.run("up", "kafka", "--json").json["changed"] == []
+
+
 def test_what_was_changed_by_hand_is_the_settings_again(
     settled: Person, door: Door, administrator: tuple[str, str], application: tuple[str, str]
 ) -> None:
