@@ -97,7 +97,11 @@ _REASONS: Mapping[str, _Rows] = {
     "OutOfmemory": (("", "unschedulable-memory", 10),),
     "OutOfpods": (("", "unschedulable-pods", 10),),
     # Events.
-    "FailedCreate": (*_ADMISSION, ("", "pod-create-refused", 10)),
+    "FailedCreate": (
+        *_ADMISSION,
+        (" is invalid: ", "pod-create-refused", 0),
+        ("", "pod-create-refused", 10),
+    ),
     # What the API server says of an object of ours.
     "Refused": _ADMISSION,
     "FailedMount": _MOUNT,
