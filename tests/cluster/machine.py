@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -104,10 +105,15 @@ class Machine:
         return json.loads(self.kubectl("get", "--output=json", *arguments))
 
     def processes(self) -> dict[int, str]:
-        """By the number that the machine gives them, but for those that belong to the sandbox."""
+        """By the number that the machine gives them, but for those that belong to the sandbox, and
+        what the node's proxy and policies run for a moment."""
         lines = self.run("ps", "-e", "-o", "pid=,args=").splitlines()
         found = {int(line.split()[0]): line.split(None, 1)[1] for line in lines}
-        return {pid: args for pid, args in found.items() if pid > 1 and args[:5] != "ps -e"}
+        return {
+            pid: args
+            for pid, args in found.items()
+            if pid > 1 and args[:5] != "ps -e" and not re.match(r"\S*\bnft ", args)
+        }
 
     def pid(self, words: str, without: str = "nothing") -> int:
         """The one process with these words in its command."""

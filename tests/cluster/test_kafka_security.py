@@ -59,6 +59,12 @@ class Door:
     ) -> Iterator[Any]:
         """A client of kafka-python. Raises what its first connection failed of."""
         failures: list[Exception] = []
+        made: list[Any] = []
+
+        def connections(**config: Any) -> Any:
+            made.append(network(failures.append, **config)[0])
+            return made[-1]
+
         config = {
             "bootstrap_servers": f"localhost:{self.port}",
             "security_protocol": "SASL_SSL",
@@ -68,13 +74,15 @@ class Door:
             "sasl_plain_password": password,
             "bootstrap_timeout_ms": 2000,
             "request_timeout_ms": SECONDS * 1000,
-            "kafka_client": lambda **config: network(failures.append, **config)[0],
+            "kafka_client": connections,
         }
         if kind is kafka.KafkaConsumer:
             config.pop("bootstrap_timeout_ms")
         try:
             client = kind(**config | options)
         except kafka.errors.KafkaError as error:
+            for each in made:
+                each.close()
             raise (failures or [error])[0] from error
         try:
             yield client
@@ -300,7 +308,7 @@ def test_a_foreign_authority_is_not_trusted(door: Door, application: tuple[str, 
     other = Authority.new("someone else", 10).pair.certificate
     with (
         pytest.raises(kafka.errors.KafkaConnectionError, match="CERTIFICATE_VERIFY_FAILED"),
-        door.admin(*application, ssl_context=ssl.create_default_context(cadata=other)),
+        Door(door.port, other).admin(*application),
     ):
         pass
 

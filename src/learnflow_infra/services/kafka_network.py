@@ -39,7 +39,13 @@ def tls_socket(shown: Callable[[ssl.SSLSocket], None]) -> type[ssl.SSLSocket]:
 
     class TlsSocket(_EndAlone, ssl.SSLSocket):
         def do_handshake(self, block: bool = False) -> None:
-            super().do_handshake(block)
+            try:
+                super().do_handshake(block)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                raise
+            except OSError:
+                self.close()  # the library forgets it
+                raise
             shown(self)
 
     return TlsSocket
