@@ -7,7 +7,7 @@ second login.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from learnflow_infra import cli
@@ -37,11 +37,7 @@ def _listeners(settings: Settings) -> dict[str, object]:
 
 
 def _topics(
-    access: Access,
-    inner: Route,
-    brokers: Mapping[str, str],
-    outer: Route,
-    clients: Sequence[str],
+    access: Access, _: Route, __: object, outer: Route, clients: Sequence[str]
 ) -> list[str]:
     anyone = kafka_client.application(access)
     with kafka_client.connected(access, outer, clients, anyone) as client:

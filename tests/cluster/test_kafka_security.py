@@ -46,12 +46,18 @@ class Door:
         context.sslsocket_class = tls_socket(lambda _: None)
         return context
 
-    def shown(self) -> bytes | None:
-        """The certificate, whoever signed it."""
+    @contextlib.contextmanager
+    def handshake(self, context: ssl.SSLContext) -> Iterator[ssl.SSLSocket]:
+        """TLS, and no login yet."""
         with (
             socket.create_connection(("localhost", self.port), SECONDS) as connection,
-            tls.lax().wrap_socket(connection) as session,
+            context.wrap_socket(connection, server_hostname="localhost") as session,
         ):
+            yield session
+
+    def shown(self) -> bytes | None:
+        """The certificate, whoever signed it."""
+        with self.handshake(tls.lax()) as session:
             return session.getpeercert(binary_form=True)
 
     @contextlib.contextmanager
@@ -174,11 +180,7 @@ def foreign(door: Door, administrator: tuple[str, str]) -> Iterator[str]:
 
 def unanswered_without_login(door: Door) -> bool:
     """Whether the greeting, which needs no login, is all that is answered."""
-    with (
-        socket.create_connection(("localhost", door.port), SECONDS) as connection,
-        door.context().wrap_socket(connection, server_hostname="localhost") as session,
-        session.makefile("rb") as answers,
-    ):
+    with door.handshake(door.context()) as session, session.makefile("rb") as answers:
         session.sendall(HELLO)
         length = int.from_bytes(answers.read(4))
         assert answers.read(length)[:4] == HELLO[8:12]
@@ -280,11 +282,8 @@ def test_an_old_protocol(door: Door, version: ssl.TLSVersion) -> None:
     context = door.context()
     context.set_ciphers("DEFAULT@SECLEVEL=0")
     context.minimum_version = context.maximum_version = version
-    with (
-        socket.create_connection(("localhost", door.port), SECONDS) as connection,
-        pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"),
-    ):
-        context.wrap_socket(connection, server_hostname="localhost")
+    with pytest.raises(ssl.SSLError, match="PROTOCOL_VERSION"), door.handshake(context):
+        pass
 
 
 @pytest.mark.intruder("offers Kafka {} alone", by="the suites that Kafka is set to")
@@ -295,11 +294,8 @@ def test_a_suite_without_authenticated_encryption(door: Door, suite: str) -> Non
     context = door.context()
     context.set_ciphers(suite)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with (
-        socket.create_connection(("localhost", door.port), SECONDS) as connection,
-        pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"),
-    ):
-        context.wrap_socket(connection, server_hostname="localhost")
+    with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"), door.handshake(context):
+        pass
 
 
 @pytest.mark.intruder(
@@ -442,12 +438,17 @@ users = [{ name = "billing", access = "%s", topics = [%s], groups = ["billing."]
 """
 
 
-def declare(person: Person, access: str, topics: str) -> list[str]:
-    person.settings(BILLING % (access, topics))
-    answer = person.run("up", "kafka", "--json")
+def up(person: Person) -> list[str]:
+    """`up`, which must succeed; says what it changed."""
+    answer = person.run("up", "kafka", "--json", timeout=300)
     assert answer.exit_code == 0, answer.stdout
     changed: list[str] = answer.json["changed"]
     return changed
+
+
+def declare(person: Person, access: str, topics: str) -> list[str]:
+    person.settings(BILLING % (access, topics))
+    return up(person)
 
 
 @pytest.fixture
@@ -639,14 +640,6 @@ cpu = "100m"
 memory = "640Mi"
 host_port = 29094
 """
-
-
-def up(person: Person) -> list[str]:
-    """`up`, which must succeed; says what it changed."""
-    answer = person.run("up", "kafka", "--json", timeout=300)
-    assert answer.exit_code == 0, answer.stdout
-    changed: list[str] = answer.json["changed"]
-    return changed
 
 
 def pods_of(person: Person, namespace: str) -> set[str]:

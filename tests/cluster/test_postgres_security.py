@@ -19,6 +19,7 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 
 from issued import of_a_year
 from learnflow_infra.certificates import Authority, Pair
+from learnflow_infra.services import tls
 
 from .conftest import NAMESPACE, Person
 
@@ -218,9 +219,7 @@ def test_the_superuser_over_the_network(door: Door) -> None:
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
 @pytest.mark.intruder("offers PostgreSQL no TLS newer than 1.1", by="TLS 1.2 at least")
 def test_an_old_protocol(door: Door) -> None:
-    old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    old.check_hostname = False
-    old.verify_mode = ssl.CERT_NONE
+    old = tls.lax()
     old.set_ciphers("ALL:@SECLEVEL=0")
     old.minimum_version = ssl.TLSVersion.TLSv1
     old.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -232,9 +231,7 @@ def test_an_old_protocol(door: Door) -> None:
     "offers PostgreSQL no suite with authenticated encryption", by="the suites that it is set to"
 )
 def test_a_suite_without_authenticated_encryption(door: Door) -> None:
-    weak = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    weak.check_hostname = False
-    weak.verify_mode = ssl.CERT_NONE
+    weak = tls.lax()
     weak.set_ciphers("ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-SHA")
     weak.maximum_version = ssl.TLSVersion.TLSv1_2
     with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"), door.handshake(weak):

@@ -80,7 +80,7 @@ def _oversee(access: Access, route: Route, addresses: Sequence[str]) -> None:
     """The state of every partition, and the cluster's id."""
     with connected(access, route, addresses, known(access, KAFKA_ADMIN)) as client:
         admin = client.admin()
-        _check_partitions(client, admin, access)
+        _check_partitions(access, client, admin)
         _check_id(access, admin.describe_cluster()["cluster_id"])
 
 
@@ -143,7 +143,7 @@ def _check_brokers(
                 route.dial(host, int(port)).close()
             except DialError as error:
                 raise Failure(unusable(route, address, str(error))) from error
-    _check_partitions(client, admin, access)
+    _check_partitions(access, client, admin)
 
 
 def _check_count(access: Access, found: int) -> None:
@@ -153,7 +153,7 @@ def _check_count(access: Access, found: int) -> None:
         raise Failure(finding("kafka-brokers-missing", message, service="kafka"))
 
 
-def _check_partitions(client: Client, admin: Any, access: Access) -> None:
+def _check_partitions(access: Access, client: Client, admin: Any) -> None:
     """The partitions that the user may see."""
     minimum = minimum_in_sync(access.settings.kafka.brokers)
     with client.doing("looking at its partitions"):
