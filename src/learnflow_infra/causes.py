@@ -623,6 +623,7 @@ CAUSES = _table(
             Exit.UNHEALTHY,
             "The service took too long for one step of its proof.",
             "Look at the node's load with `kubectl top node`, then repeat.",
+            heals=True,
         ),
         Cause(
             "certificate-authority",

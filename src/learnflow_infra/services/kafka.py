@@ -23,6 +23,7 @@ from learnflow_infra.services.kafka_config import (
     CONTROLLER_PORT,
     CREDENTIALS_FOLDER,
     HOST_PORT,
+    JVM_FILE,
     SCRAM,
 )
 from learnflow_infra.settings import KAFKA_ADMIN, KAFKA_NODE, Settings
@@ -46,10 +47,10 @@ export KAFKA_JVM_PERFORMANCE_OPTS="$JVM -XX:SharedArchiveFile=/opt/kafka/kafka.j
 exec /opt/kafka/bin/kafka-server-start.sh /run/kafka/server.properties
 """
 
-# Kafka turns each listener's PEM files into a key store in memory, where a password that it makes
-# up itself is stretched 10,000 times, half a second of a start, unless told otherwise (the JDK's
-# conf/security/java.security).
-_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Dkeystore.pkcs12.keyPbeIterationCount=1"
+_JVM = (
+    "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 "
+    f"-Djava.security.properties=/etc/kafka-shared/{JVM_FILE}"
+)
 
 
 class Kafka:

@@ -16,6 +16,7 @@ HOST_PORT = 9094
 CREDENTIALS_FOLDER = "/etc/kafka-node"
 CERTIFICATE_FOLDER = "/etc/kafka-tls"
 ADMIN_FILE = "admin.properties"
+JVM_FILE = "java.security"
 
 # The listeners: the applications' two, and the nodes' own two.
 _OUTER = ("CLIENT", "HOST")
@@ -49,6 +50,16 @@ _PROVIDER = {
     "DirectoryConfigProvider",
     "config.providers.directory.param.allowed.paths": CREDENTIALS_FOLDER,
 }
+# What the JDK's conf/security/java.security says otherwise.
+_JVM = {
+    # A node that is started again has another address, which the others would not look up for 30 s.
+    "networkaddress.cache.ttl": 1,
+    "networkaddress.cache.negative.ttl": 1,
+    # Kafka turns each listener's PEM files into a key store in memory, where a password that it
+    # makes up itself is stretched 10,000 times, half a second of a start.
+    "keystore.pkcs12.keyPbeIterationCount": 1,
+}
+
 _MODULES = "org.apache.kafka.common.security"
 _SCRAM_MODULE = f"{_MODULES}.scram.ScramLoginModule"
 _LOGIN = (
@@ -88,6 +99,7 @@ def files(settings: Settings, pods: Sequence[str]) -> dict[str, str]:
         "server.properties": _lines(_server(settings, pods)),
         # For Kafka's commands run in a pod, with --command-config.
         ADMIN_FILE: _lines(_admin(settings)),
+        JVM_FILE: _lines(_JVM),
     }
 
 
