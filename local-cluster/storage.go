@@ -72,6 +72,7 @@ func runStorage() error {
 	if err != nil {
 		return err
 	}
+	config.QPS, config.Burst = 100, 200 // a claim takes three requests, of which 5 a second are usual
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err

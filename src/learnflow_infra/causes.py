@@ -398,6 +398,12 @@ CAUSES = _table(
             "Look at its events with `kubectl describe pvc`.",
         ),
         Cause(
+            "scheduler-stalled",
+            Exit.UNHEALTHY,
+            "A pod's claims are bound, and the scheduler has not tried the pod again since.",
+            "Run `learnflow-infra up`, which makes it try; by itself it does within five minutes.",
+        ),
+        Cause(
             "volume-mount-failed",
             Exit.UNHEALTHY,
             "A node could not attach or mount a pod's volume.",

@@ -97,15 +97,15 @@ def state(
         return State(ready, expected, True)
 
     known = evidence or Evidence()
-    events = list(objects(known.events))
-    found = list(of_claims(known.claims, events))
+    claims, events = list(objects(known.claims)), list(objects(known.events))
+    found = list(of_claims(claims, events))
     unexplained = len(owned) < expected
     if unexplained:
         found += of_events(uid, "", events, ("FailedCreate",))
     nodes = {text(at(node, "metadata", "name")): node for node in objects(known.nodes)}
     for pod in living:
         if not is_ready(pod):
-            symptoms = list(of_pod(service, pod, events, nodes))
+            symptoms = list(of_pod(service, pod, claims, events, nodes))
             if pod not in current:  # its replacement may do better
                 symptoms = [replace(each, patience=FOREVER) for each in symptoms]
             elif held_up(pod) and all(each.patience > 0 for each in symptoms):

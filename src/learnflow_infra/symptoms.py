@@ -20,6 +20,9 @@ _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
 _TOLD = (0, 137, 143)
 _HOLDING_UP = ("FailedMount", "FailedMapVolume", "FailedAttachVolume", "FailedCreatePodSandBox")
 _PULLS = ("Pulling", "Pulled", "Failed", "BackOff")
+# From Kubernetes 1.33 on a pod is tried again as soon as its claim is seen to be bound, by an event
+# that may come before the scheduler's own record of claims has it; then nothing wakes it up again.
+STALLED = "scheduler-stalled"
 _PULL_SECONDS = 1500.0  # a large image, a slow line
 _PROGRESS = ("SuccessfulCreate", "Pulling", "Pulled", "Created", "Started", "ProvisioningSucceeded")
 
@@ -45,9 +48,13 @@ class Symptom:
 
 
 def of_pod(
-    service: str, pod: Object, events: Sequence[Object], nodes: dict[str, Object]
+    service: str,
+    pod: Object,
+    claims: Sequence[Object],
+    events: Sequence[Object],
+    nodes: dict[str, Object],
 ) -> Iterator[Symptom]:
-    name, uid = text(at(pod, "metadata", "name")), text(at(pod, "metadata", "uid"))
+    name, uid = _name(pod), text(at(pod, "metadata", "uid"))
     node = text(at(pod, "spec", "nodeName"))
     if node in nodes and condition(nodes[node], "Ready") != "True":
         yield Symptom("node-not-ready", f"node {node} is not Ready", 40, (name,))
@@ -60,7 +67,11 @@ def of_pod(
             message = re.split(r",? (?:no new claims|preemption:)", text(each.get("message")))[0]
             if cause := cause_of(text(each.get("reason")), message):
                 symptom = Symptom(cause[0], short(message), cause[1], (name,))
-                yield _of_taints(symptom, nodes) if cause[0] == "unschedulable-taint" else symptom
+                if cause[0] == "unschedulable-taint":
+                    symptom = _of_taints(symptom, nodes)
+                elif cause[0] == "volume-unbound" and _all_bound(pod, claims):
+                    symptom = Symptom(STALLED, "its claims are bound", 3, (name,))
+                yield symptom
     killing = text(_newest(uid, events, ("Killing",)).get("message"))
     probe = re.search(r"failed (liveness|startup) probe", killing)
     killed = f"{probe[1]}-probe-killing" if probe else ""
@@ -80,6 +91,12 @@ def of_pod(
     elif not said and unhealthy:
         log = Log(name, _first_unready(pod), False)
         yield Symptom("pods-not-ready", short(unhealthy), FOREVER, (name,), log)
+
+
+def _all_bound(pod: Object, claims: Sequence[Object]) -> bool:
+    found = claims_of([pod], claims)
+    bound = {_name(each) for each in found if at(each, "status", "phase") == "Bound"}
+    return bool(bound) and bound == _claimed([pod])
 
 
 def _pulling(uid: str, name: str, events: Sequence[Object]) -> Iterator[Symptom]:
@@ -157,7 +174,7 @@ def _of_container(
 
 def of_claims(claims: Iterable[Object], events: Sequence[Object]) -> Iterator[Symptom]:
     for claim in objects(claims):
-        name, uid = text(at(claim, "metadata", "name")), text(at(claim, "metadata", "uid"))
+        name, uid = _name(claim), text(at(claim, "metadata", "uid"))
         phase = text(at(claim, "status", "phase"))
         if phase == "Lost":
             yield Symptom("volume-lost", "its PersistentVolume is gone", 0, (name,))
@@ -238,9 +255,18 @@ def controller(item: Object) -> str:
 
 def claims_of(pods: Iterable[Object], claims: Iterable[Object]) -> list[Object]:
     """The claims that pods name, whoever made and labelled them."""
+    names = _claimed(pods)
+    return [each for each in objects(claims) if _name(each) in names]
+
+
+def _claimed(pods: Iterable[Object]) -> set[str]:
     volumes = [volume for pod in pods for volume in objects(at(pod, "spec", "volumes"))]
     names = {text(at(each, "persistentVolumeClaim", "claimName")) for each in volumes}
-    return [each for each in objects(claims) if text(at(each, "metadata", "name")) in names]
+    return names - {""}
+
+
+def _name(item: Object) -> str:
+    return text(at(item, "metadata", "name"))
 
 
 def _said(reason: str, message: Any) -> str:

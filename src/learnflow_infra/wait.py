@@ -103,7 +103,8 @@ class _Patience:
         codes = {each.code for each in state.symptoms}
         self._since = {code: self._since.get(code, now) for code in codes}
         if self._old is None:
-            self._old = {code for code in codes if not code.startswith("unschedulable")}
+            at_once = ("unschedulable", "scheduler")
+            self._old = {code for code in codes if not code.startswith(at_once)}
         self._old &= codes
         return any(
             now - self._since[each.code]

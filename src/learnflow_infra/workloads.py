@@ -115,7 +115,7 @@ def symptoms(workload: Workload, evidence: Evidence, now: datetime) -> Iterator[
             told = [*of_events(_uid(item), "", events, ("FailedCreate",))]
         else:
             claims = claims_of([item], evidence.claims)
-            told = [*of_claims(claims, events), *of_pod("", item, events, nodes)]
+            told = [*of_claims(claims, events), *of_pod("", item, claims, events, nodes)]
             silent = "not ready, and nothing says why"
             told = told or [Symptom("pods-not-ready", silent, _STARTING_SECONDS)]
             if workload.kind != "Pod":

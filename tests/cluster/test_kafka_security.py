@@ -646,7 +646,6 @@ def pods_of(person: Person, namespace: str) -> set[str]:
     return {each["metadata"]["uid"] for each in json.loads(shown)["items"]}
 
 
-@pytest.mark.thorough
 def test_three_nodes_take_up_certificates_and_a_new_authority(
     person: Person, elsewhere: str
 ) -> None:
