@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import signal
+import time
 
 import jsonschema
 
@@ -68,11 +69,32 @@ def test_up_again_changes_nothing_and_writes_nothing(deployed: Person) -> None:
 
 def test_verify_removes_its_probe_data(deployed: Person) -> None:
     assert deployed.run("verify").exit_code == 0
-    topics = deployed.kafka("kafka-topics", "--list")
-    own = [name for name in topics.split() if not name.startswith("__")]  # not Kafka's
-    assert own == ["learnflow.events"]
-    tables = psql(deployed, "select count(*) from pg_tables where schemaname = 'public'")
-    assert tables.strip() == "0"
+    assert topics(deployed) == ["learnflow.events"]
+    assert tables(deployed) == []
+
+
+def test_what_a_killed_proof_left_is_removed_and_a_running_ones_is_not(deployed: Person) -> None:
+    old, new = (f"{seconds:08x}{'0' * 16}" for seconds in (1_600_000_000, int(time.time())))
+    for each in (old, new):
+        deployed.kafka("kafka-topics", "--create", "--topic", f"learnflow.probe-{each}")
+        psql(deployed, f"set role learnflow; create table learnflow_probe_{each} ()")
+    try:
+        assert deployed.run("verify").exit_code == 0
+        assert topics(deployed) == ["learnflow.events", f"learnflow.probe-{new}"]
+        assert tables(deployed) == [f"learnflow_probe_{new}"]
+    finally:
+        deployed.kafka("kafka-topics", "--delete", "--topic", f"learnflow.probe-({old}|{new})")
+        psql(deployed, f"drop table if exists learnflow_probe_{old}, learnflow_probe_{new}")
+
+
+def topics(person: Person) -> list[str]:
+    """Those that are not Kafka's own."""
+    listed = person.kafka("kafka-topics", "--list").split()
+    return sorted(name for name in listed if not name.startswith("__"))
+
+
+def tables(person: Person) -> list[str]:
+    return psql(person, "select tablename from pg_tables where schemaname = 'public'").split()
 
 
 def psql(person: Person, statement: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from learnflow_infra.failures import Failure, finding
-from learnflow_infra.services import Access, tls
+from learnflow_infra.services import Access, leftovers, tls
 from learnflow_infra.services.kafka_client import (
     CREATE,
     Client,
@@ -86,8 +86,8 @@ def _oversee(access: Access, route: Route, addresses: Sequence[str]) -> None:
 
 def _round_trip(access: Access, route: Route, client: Client, advertised: set[str]) -> None:
     """Create a topic, write a random payload with acks=all, read it back, remove the topic."""
-    prefix = access.settings.kafka.user_prefixes[0]
-    topic = f"{prefix}probe-{secrets.token_hex(8)}"
+    probe = f"{access.settings.kafka.user_prefixes[0]}probe-"
+    topic = leftovers.name(probe)
     payload = secrets.token_bytes(64)
     with ThreadPoolExecutor(2) as pool:
         opening = pool.submit(client.producer)
@@ -96,7 +96,7 @@ def _round_trip(access: Access, route: Route, client: Client, advertised: set[st
             health = pool.submit(_check_brokers, access, route, client, admin, advertised)
             producer = opening.result()
             # First: a writer that waits for its replicas only ever says that it waited.
-            health.result()
+            topics = health.result()
             with client.doing("writing a record"):
                 # The producer gives up first: it cannot be closed with a record under way.
                 producer.send(topic, payload).get(client.limit + 1)
@@ -106,22 +106,28 @@ def _round_trip(access: Access, route: Route, client: Client, advertised: set[st
             with client.doing("counting the brokers"):
                 brokers = admin.describe_cluster()["brokers"]
             _check_count(access, sum(not each["is_fenced"] for each in brokers))
+        _remove(admin, leftovers.of(probe, topics))
     if values != [payload]:
         message = f"{place(route)}: read {len(values)} records, not the one written"
         raise Failure(finding("round-trip-failed", message, service="kafka"))
 
 
-@contextlib.contextmanager
-def _topic(client: Client, admin: Any, name: str) -> Iterator[None]:
+def _remove(admin: Any, topics: Sequence[str]) -> None:
     from kafka.errors import KafkaError
 
+    if topics:
+        with contextlib.suppress(KafkaError):  # the other route's proof may have been first
+            admin.delete_topics(topics)
+
+
+@contextlib.contextmanager
+def _topic(client: Client, admin: Any, name: str) -> Iterator[None]:
     with client.doing(CREATE):
         admin.create_topics({name: {"num_partitions": 1}})
     try:
         yield
     except BaseException:
-        with contextlib.suppress(KafkaError):  # what went wrong before says more
-            admin.delete_topics([name])
+        _remove(admin, [name])  # what went wrong before says more than what goes wrong here
         raise
     with client.doing("deleting the topic"):
         admin.delete_topics([name])
@@ -129,9 +135,9 @@ def _topic(client: Client, admin: Any, name: str) -> Iterator[None]:
 
 def _check_brokers(
     access: Access, route: Route, client: Client, admin: Any, advertised: set[str]
-) -> None:
+) -> list[str]:
     """All brokers are there, at addresses that this route's clients can use, and the application's
-    own partitions have their leaders and replicas."""
+    own partitions have their leaders and replicas. The topics that were seen."""
     found = client.brokers()
     _check_count(access, len(found))
     for address in sorted(found):
@@ -143,7 +149,7 @@ def _check_brokers(
                 route.dial(host, int(port)).close()
             except DialError as error:
                 raise Failure(unusable(route, address, str(error))) from error
-    _check_partitions(access, client, admin)
+    return _check_partitions(access, client, admin)
 
 
 def _check_count(access: Access, found: int) -> None:
@@ -153,13 +159,14 @@ def _check_count(access: Access, found: int) -> None:
         raise Failure(finding("kafka-brokers-missing", message, service="kafka"))
 
 
-def _check_partitions(access: Access, client: Client, admin: Any) -> None:
-    """The partitions that the user may see."""
+def _check_partitions(access: Access, client: Client, admin: Any) -> list[str]:
+    """The partitions of the topics that the user may see, whose names are given back."""
     minimum = minimum_in_sync(access.settings.kafka.brokers)
     with client.doing("looking at its partitions"):
         topics = admin.describe_topics()
     if sick := sick_partitions(topics, minimum):
         raise Failure(sick)
+    return [topic["name"] for topic in topics]
 
 
 def _check_id(access: Access, running: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from learnflow_infra.failures import Failure, finding
 from learnflow_infra.kube import ApiError
-from learnflow_infra.services import ANSWER_SECONDS, Access, postgres_errors, tls
+from learnflow_infra.services import ANSWER_SECONDS, Access, leftovers, postgres_errors, tls
 from learnflow_infra.services.postgres_roles import SESSION, literal
 from learnflow_infra.services.unreachable import place, unreachable
 from learnflow_infra.tunnel import DialError, Route
@@ -21,6 +21,10 @@ POD = "postgres-0"
 PORT = 5432
 # https://www.postgresql.org/docs/current/protocol-message-formats.html, SSLRequest
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+_PROBE = "learnflow_probe_"
+_TABLES = """\
+select tablename from pg_tables
+where tableowner = current_user and starts_with(tablename, :prefix)"""
 _PRELUDE = """\
 \\set ON_ERROR_STOP on
 \\set VERBOSITY verbose
@@ -56,7 +60,7 @@ def psql(access: Access, script: str) -> str:
 
 def round_trip(access: Access, route: Route) -> None:
     """Commit a random payload in a table, read it back on another connection, drop it."""
-    table = f"learnflow_probe_{secrets.token_hex(8)}"
+    table = leftovers.name(_PROBE)
     payload = secrets.token_hex(32)
     with login(access, route) as session:
         session.run(f"create table {table} (payload text not null)")
@@ -66,6 +70,9 @@ def round_trip(access: Access, route: Route) -> None:
                 rows = reader.run(f"select payload from {table}")
         finally:
             session.run(f"drop table {table}")
+        found = session.run(_TABLES, prefix=_PROBE)
+        for left in leftovers.of(_PROBE, (name for (name,) in found)):
+            session.run(f"drop table if exists {left}")
     if rows != [[payload]]:
         raise _failure(
             "round-trip-failed", f"read back {len(rows)} rows that are not the one written"

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,10 @@ def pid(component: str) -> int:
     """A component's process, as this machine numbers it."""
     node = lock.node_pid()
     for child in Path(f"/proc/{node}/task/{node}/children").read_text().split():
-        words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[:2]
-        if component in (Path(word.decode()).name for word in words):
-            return int(child)
+        with suppress(FileNotFoundError, ProcessLookupError):  # the proxy's `nft` lasts for a moment
+            words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[:2]
+            if component in (Path(word.decode()).name for word in words):
+                return int(child)
     raise LookupError(component)
 
 
