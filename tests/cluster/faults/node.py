@@ -30,7 +30,7 @@ def pid(component: str) -> int:
     """A component's process, as this machine numbers it."""
     node = lock.node_pid()
     for child in Path(f"/proc/{node}/task/{node}/children").read_text().split():
-        with suppress(FileNotFoundError, ProcessLookupError):  # the proxy's `nft` lasts for a moment
+        with suppress(OSError):  # it may have ended: the proxy's `nft` lasts for a moment
             words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[:2]
             if component in (Path(word.decode()).name for word in words):
                 return int(child)
