@@ -40,7 +40,7 @@ RESOURCES = {
     ),
     "Node": Resource("", "v1", "nodes", in_cluster="get list"),
     "StorageClass": Resource("storage.k8s.io", "v1", "storageclasses", in_cluster="list"),
-    "Pod": Resource("", "v1", "pods", in_namespace="list watch patch", in_cluster="list"),
+    "Pod": Resource("", "v1", "pods", in_namespace="list watch patch delete", in_cluster="list"),
     "Pod/log": Resource("", "v1", "pods", "log", in_namespace="get"),
     "Pod/exec": Resource("", "v1", "pods", "exec", in_namespace=_STREAM),
     "Pod/portforward": Resource("", "v1", "pods", "portforward", in_namespace=_STREAM),

@@ -247,6 +247,18 @@ def held_up(pod: Object) -> bool:
     return at(pod, "status", "phase") not in ("Running", "Succeeded", "Failed")
 
 
+def backs_off(pod: Object) -> bool:
+    """Whether the kubelet waits before it tries a container of the pod again."""
+    waiting = (
+        text(at(each, "state", "waiting", "reason"))
+        for kind in ("initContainerStatuses", "containerStatuses")
+        for each in objects(at(pod, "status", kind))
+    )
+    return any(
+        reason in ("ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff") for reason in waiting
+    )
+
+
 def controller(item: Object) -> str:
     """The uid of the owner that controls an object; empty if none does."""
     owners = objects(at(item, "metadata", "ownerReferences"))

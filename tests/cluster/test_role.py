@@ -7,6 +7,8 @@ import json
 import time
 from collections.abc import Iterator
 
+from learnflow_infra.cluster.local import layout
+
 from .between import Asked
 from .conftest import Person
 from .machine import eventually
@@ -15,15 +17,6 @@ from .test_api_server import Through, through  # noqa: F401
 # Not met here: what Kubernetes asks for from 1.35 on when a stream is opened.
 LATER = {("create", "", "pods/exec"), ("create", "", "pods/portforward")}
 REMOVED = json.dumps([{"op": "remove", "path": "/data/password.admin"}])
-BROKEN = json.dumps(
-    [
-        {
-            "op": "replace",
-            "path": "/spec/template/spec/containers/0/command",
-            "value": ["bash", "-c", "echo over; exit 3"],
-        }
-    ]
-)
 Right = tuple[str, str, str]  # verb, API group, resource
 
 
@@ -64,10 +57,20 @@ def test_nothing_is_granted_that_is_not_asked(through: Through, elsewhere: str) 
     credentials = ("secret", "kafka-credentials", "-n", elsewhere)
     person.kubectl("patch", *credentials, "--type=json", "-p", REMOVED)
     life("up", "kafka")  # what is missing of a Secret is added
-    person.kubectl("patch", "statefulset", "postgres", "-n", elsewhere, "--type=json", "-p", BROKEN)
+    postgres = ("-n", elsewhere, "postgres-0")
+    person.kubectl("exec", *postgres, "--", "bash", "-c", "echo 13 > $PGDATA/PG_VERSION")
+    person.kubectl("delete", "pod", *postgres)
     eventually(lambda: "CrashLoopBackOff" in person.kubectl("get", "pods", "-n", elsewhere), 60)
     life("verify", "postgres")
     life("diagnose")
+    life("up", "postgres")  # what backs off is replaced
+    person.kubectl("cordon", layout.NAME)
+    try:
+        person.kubectl("delete", "pod", *postgres)
+        eventually(lambda: "Pending" in person.kubectl("get", "pods", "-n", elsewhere))
+        life("up", "postgres")  # what is unscheduled is looked at
+    finally:
+        person.kubectl("uncordon", layout.NAME)
     life("down", "--purge")
     own, other = rights(steps, elsewhere)
     assert own ^ printed(person, "Role") == LATER

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 
-from learnflow_infra import apply, certificates, cluster, manifests
+from learnflow_infra import apply, certificates, cluster
 from learnflow_infra.causes import CAUSES
 from learnflow_infra.commands import Request, place
 from learnflow_infra.diagnosis import State
@@ -14,15 +13,15 @@ from learnflow_infra.failures import Failure
 from learnflow_infra.kube import Kube
 from learnflow_infra.prove import Verdict, prove
 from learnflow_infra.report import Report
+from learnflow_infra.retry import retry
 from learnflow_infra.room import check_room
 from learnflow_infra.services import Secrets, Service
 from learnflow_infra.supply import supply
-from learnflow_infra.symptoms import STALLED, claims_of
+from learnflow_infra.symptoms import STALLED
 from learnflow_infra.wait import wait
 
 _SETTLING_SECONDS = 60.0
 _AGAIN_SECONDS = 0.2
-_WOKEN = "learnflow-app/scheduler-woken"
 
 
 def up(request: Request) -> Report:
@@ -82,34 +81,29 @@ def _deploy(
         request.say(f"{service.name}: {state.ready} of {state.total} pods ready")
 
     settling = deadline.within(_SETTLING_SECONDS)
-    woken = False
+    # Whoever runs this again may have mended what Kubernetes still waits with.
+    retried = [] if changed else retry(kube, settings, service)
+    shown = False
     while True:
         try:
             wait(kube, settings, service, deadline, on_progress, changed=changed)
         except Failure as failure:
             if failure.of_cluster:
                 raise
-            if not woken and [each.code for each in failure.findings] == [STALLED]:
-                woken = True
-                _wake_scheduler(kube, service, settings.cluster.namespace)
+            if not shown and [each.code for each in failure.findings] == [STALLED]:
+                shown = True
+                retried += retry(kube, settings, service)
                 continue
+            reached.changed = retried
             reached.findings = failure.findings
             return reached
         verdict = prove(kube, settings, service, deadline, secrets=secrets, reconcile=True)
         unready = verdict.ready < verdict.total  # whether that heals is for the wait to judge
         heals = unready or all(CAUSES[each.code].heals for each in verdict.findings)
         if verdict.ok or not heals or settling.passed():
+            verdict.changed = [*retried, *verdict.changed]
             return verdict
         time.sleep(_AGAIN_SECONDS)
-
-
-def _wake_scheduler(kube: Kube, service: Service, namespace: str) -> None:
-    """Have the scheduler look at the service's pods again, as it does when their claims change."""
-    pods = kube.list("Pod", namespace, manifests.selector_text(service.name))
-    now = datetime.now(UTC).isoformat()
-    for claim in claims_of(pods, kube.list("PersistentVolumeClaim", namespace)):
-        name = claim["metadata"]["name"]
-        kube.annotate("PersistentVolumeClaim", namespace, name, {_WOKEN: now})
 
 
 class _Steps:

@@ -1,4 +1,4 @@
-"""Where a remedy is a command, it can be run as it stands."""
+"""What mends: a remedy that is a command can be run as it stands, and `up` tries anew at once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,22 @@ import json
 import shlex
 from typing import Any
 
+import pytest
+
+from learnflow_infra.cluster.local import layout
+
 from ..conftest import NAMESPACE, Person
 from ..machine import eventually
 from . import node
+
+RETRIED = "learnflow-app/retried"
+
+
+def item(person: Person, kind: str, namespace: str) -> dict[str, Any]:
+    """The only one of its kind."""
+    shown = json.loads(person.kubectl("get", kind, "-n", namespace, "-o", "json"))
+    (found,) = shown["items"]
+    return dict(found)
 
 
 def test_the_remedies_of_lost_credentials_mend_them(mended: Person) -> None:
@@ -24,6 +37,43 @@ def test_the_remedies_of_lost_credentials_mend_them(mended: Person) -> None:
     assert mended.run("verify", "kafka").exit_code == 0
 
 
+def test_what_backs_off_is_tried_at_once_by_who_mended_it(person: Person, elsewhere: str) -> None:
+    def pod() -> dict[str, Any]:
+        return item(person, "pod", elsewhere)
+
+    assert person.run("up", "postgres").exit_code == 0
+    volume = item(person, "pvc", elsewhere)["spec"]["volumeName"]
+    version = layout.VOLUMES / volume / "pgdata/PG_VERSION"
+    before = version.read_text()
+    version.write_text("13\n")
+    person.kubectl("delete", "pod", "postgres-0", "-n", elsewhere)
+    eventually(lambda: "CrashLoopBackOff" in json.dumps(pod()["status"]), 60)
+    broken = pod()["metadata"]["uid"]
+    version.write_text(before)
+    answer = person.run("up", "postgres", "--json")
+    assert answer.exit_code == 0, answer.stdout
+    assert answer.json["changed"] == ["pod/postgres-0"]
+    assert pod()["metadata"]["uid"] != broken
+
+
+@pytest.mark.thorough
+def test_a_quota_that_was_raised_is_met_at_once(person: Person, elsewhere: str) -> None:
+    def tries() -> int:
+        shown = json.loads(person.kubectl("get", "events", "-n", elsewhere, "-o", "json"))
+        refused = (each for each in shown["items"] if each["reason"] == "FailedCreate")
+        return sum(each["count"] for each in refused)
+
+    quota = ("quota", "small", "-n", elsewhere)
+    person.kubectl("create", *quota, "--hard=pods=0")
+    assert person.run("up", "postgres", "--json").codes == ["quota-exceeded"]
+    # By itself the controller tries again after 5 ms, and then after twice as long each time.
+    eventually(lambda: tries() > 12, 90)
+    person.kubectl("delete", *quota)
+    answer = person.run("up", "postgres", "--json")
+    assert answer.exit_code == 0, answer.stdout
+    assert RETRIED in item(person, "statefulset", elsewhere)["metadata"]["annotations"]
+
+
 def test_a_pod_that_the_scheduler_forgot_is_shown_to_it(person: Person, elsewhere: str) -> None:
     def is_unschedulable() -> bool:
         conditions = person.kubectl(
@@ -32,9 +82,7 @@ def test_a_pod_that_the_scheduler_forgot_is_shown_to_it(person: Person, elsewher
         return "Unschedulable" in conditions
 
     def claim() -> dict[str, Any]:
-        shown = json.loads(person.kubectl("get", "pvc", "-n", elsewhere, "-o", "json"))
-        (found,) = shown["items"]
-        return dict(found)
+        return item(person, "pvc", elsewhere)
 
     with contextlib.ExitStack() as held:
         with node.stopped("storage"):
@@ -43,6 +91,6 @@ def test_a_pod_that_the_scheduler_forgot_is_shown_to_it(person: Person, elsewher
             held.enter_context(node.stopped("kube-scheduler"))
         eventually(lambda: claim()["status"]["phase"] == "Bound")
         assert person.run("verify", "postgres", "--json").codes == ["scheduler-stalled"]
-        eventually(lambda: "learnflow-app/scheduler-woken" in claim()["metadata"]["annotations"])
+        eventually(lambda: RETRIED in claim()["metadata"]["annotations"])
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
