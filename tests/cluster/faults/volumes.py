@@ -43,15 +43,19 @@ def claim(**spec: Any) -> dict[str, Any]:
 def provisioned(stand: Stand, name: str = CLAIM) -> Iterator[Path]:
     """The folder on the node of the claim that the pod is going to use."""
     stand.create(claim() | {"metadata": {"name": name}})
+    yield layout.VOLUMES / bound(stand)["spec"]["volumeName"]
 
-    def bound() -> bool:
-        return any(each["status"].get("phase") == "Bound" for each in volumes())
 
-    def volumes() -> list[dict[str, Any]]:
-        return stand.items("persistentvolumeclaims")
+def bound(stand: Stand) -> dict[str, Any]:
+    """The claim, once it has its volume."""
+    found: list[dict[str, Any]] = []
 
-    eventually(bound)
-    yield layout.VOLUMES / volumes()[0]["spec"]["volumeName"]
+    def is_bound() -> bool:
+        found[:] = stand.items("persistentvolumeclaims")
+        return any(each["status"].get("phase") == "Bound" for each in found)
+
+    eventually(is_bound)
+    return found[0]
 
 
 @fault("a class that is not there", "up kafka", "storage-class-missing", exit=4)
@@ -154,6 +158,7 @@ def zone(stand: Stand) -> Iterator[None]:
     name = volume["metadata"]["name"]  # type: ignore[index]
     stand.create(volume, claim(volumeName=name, storageClassName=layout.VOLUME_CLASS))
     try:
+        bound(stand)
         yield
     finally:
         stand.kubectl("delete", "persistentvolume", name, "--wait=false")
