@@ -35,7 +35,7 @@ faults: .venv/developing ## every fault and odd state on a real cluster, and doc
 
 security: .venv/developing ## what an intruder tries, each attempt on a real cluster and refused
 	$(BIN)/python tests/prepare.py
-	tests/sandbox $(BIN)/pytest -m "intruder or thorough" --attempts --ignore=tests/cluster/faults
+	tests/sandbox $(BIN)/pytest -m intruder --attempts
 
 bench: .venv/developing ## speed, as ratios within one run
 	$(BIN)/python tests/prepare.py
