@@ -19,6 +19,7 @@ from learnflow_infra.symptoms import (
     Object,
     Symptom,
     at,
+    by_name,
     controller,
     held_up,
     is_ready,
@@ -102,7 +103,7 @@ def state(
     unexplained = len(owned) < expected
     if unexplained:
         found += of_events(uid, "", events, ("FailedCreate",))
-    nodes = {text(at(node, "metadata", "name")): node for node in objects(known.nodes)}
+    nodes = by_name(known.nodes)
     for pod in living:
         if not is_ready(pod):
             symptoms = list(of_pod(service, pod, claims, events, nodes))

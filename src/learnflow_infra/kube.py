@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -270,13 +271,15 @@ class Kube:
             body=manifest,
         )
 
-    def annotate(self, kind: str, namespace: str, name: str, marks: Mapping[str, str]) -> None:
-        """Set annotations of an object that is there."""
+    def touch(self, kind: str, namespace: str, name: str, mark: str) -> None:
+        """Set an annotation of an object that is there to the time, so that who watches it looks
+        again."""
+        now = datetime.now(UTC).isoformat()
         self.request(
             "PATCH",
             path("patch", kind, namespace, name),
             query={"fieldManager": FIELD_MANAGER},
-            body={"metadata": {"annotations": marks}},
+            body={"metadata": {"annotations": {mark: now}}},
             content_type="application/merge-patch+json",
         )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from learnflow_infra import manifests
 from learnflow_infra.kube import Kube
 from learnflow_infra.services import Service
@@ -17,12 +15,11 @@ def retry(kube: Kube, settings: Settings, service: Service) -> list[str]:
     """Have the service's missing pods made, those that are unscheduled looked at, and those that
     back off replaced; says which ones."""
     namespace = settings.cluster.namespace
-    now = {_RETRIED: datetime.now(UTC).isoformat()}
     pods = kube.list("Pod", namespace, manifests.selector_text(service.name))
     if len(pods) < len(service.pods(settings)):
-        kube.annotate("StatefulSet", namespace, service.name, now)
+        kube.touch("StatefulSet", namespace, service.name, _RETRIED)
     if unscheduled := [each for each in pods if not each["spec"].get("nodeName")]:
         for claim in claims_of(unscheduled, kube.list("PersistentVolumeClaim", namespace)):
-            kube.annotate("PersistentVolumeClaim", namespace, claim["metadata"]["name"], now)
+            kube.touch("PersistentVolumeClaim", namespace, claim["metadata"]["name"], _RETRIED)
     waiting = [each["metadata"]["name"] for each in pods if backs_off(each)]
     return [f"pod/{name}" for name in waiting if kube.delete("Pod", namespace, name)]

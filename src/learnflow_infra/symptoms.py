@@ -94,9 +94,9 @@ def of_pod(
 
 
 def _all_bound(pod: Object, claims: Sequence[Object]) -> bool:
-    found = claims_of([pod], claims)
-    bound = {_name(each) for each in found if at(each, "status", "phase") == "Bound"}
-    return bool(bound) and bound == _claimed([pod])
+    named = _claimed([pod])
+    bound = {_name(each) for each in claims if at(each, "status", "phase") == "Bound"}
+    return bool(named) and named <= bound
 
 
 def _pulling(uid: str, name: str, events: Sequence[Object]) -> Iterator[Symptom]:
@@ -275,6 +275,10 @@ def _claimed(pods: Iterable[Object]) -> set[str]:
     volumes = [volume for pod in pods for volume in objects(at(pod, "spec", "volumes"))]
     names = {text(at(each, "persistentVolumeClaim", "claimName")) for each in volumes}
     return names - {""}
+
+
+def by_name(items: Iterable[Object]) -> dict[str, Object]:
+    return {_name(each): each for each in objects(items)}
 
 
 def _name(item: Object) -> str:

@@ -15,6 +15,7 @@ from learnflow_infra.symptoms import (
     Object,
     Symptom,
     at,
+    by_name,
     claims_of,
     condition,
     controller,
@@ -106,7 +107,7 @@ def found(shown: Objects) -> list[Workload]:
 def symptoms(workload: Workload, evidence: Evidence, now: datetime) -> Iterator[Symptom]:
     """What is wrong with a workload, and no longer new."""
     events = list(objects(evidence.events))
-    nodes = {text(at(node, "metadata", "name")): node for node in objects(evidence.nodes)}
+    nodes = by_name(evidence.nodes)
     if workload.kind == "Job" and condition(workload.item, "Failed") == "True":
         yield Symptom("job-failed", _why_failed(workload.item), 0, (workload.name,))
     for item in workload.unsettled:

@@ -50,6 +50,7 @@ _PROVIDER = {
     "DirectoryConfigProvider",
     "config.providers.directory.param.allowed.paths": CREDENTIALS_FOLDER,
 }
+
 # What the JDK's conf/security/java.security says otherwise.
 _JVM = {
     # A node that is started again has another address, which the others would not look up for 30 s.

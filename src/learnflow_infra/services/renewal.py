@@ -6,8 +6,6 @@ otherwise within a minute or two.
 
 from __future__ import annotations
 
-import datetime
-
 from learnflow_infra import apply, authority
 from learnflow_infra.failures import Failure, finding
 from learnflow_infra.services import Access
@@ -28,8 +26,7 @@ def wanted(access: Access, service: str) -> str:
 
 def begin(access: Access, pod: str) -> int:
     """Let the kubelet bring a pod its Secret now; says for how many POLL_SECONDS to wait for it."""
-    now = datetime.datetime.now(datetime.UTC).isoformat()
-    access.kube.annotate("Pod", access.settings.cluster.namespace, pod, {_RENEWED: now})
+    access.kube.touch("Pod", access.settings.cluster.namespace, pod, _RENEWED)
     return int(access.deadline.remaining() / 2 / POLL_SECONDS)
 
 
