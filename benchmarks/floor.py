@@ -25,8 +25,8 @@ from pathlib import Path
 import kafka
 import pg8000.native
 
-from learnflow_infra import images
-from learnflow_infra.deadline import Deadline
+from learnflow_infra import image_builder
+from learnflow_infra.host.deadline import Deadline
 from throughput import Shell, output
 
 KAFKA_PORT, CONTROLLER_PORT, POSTGRES_PORT = 29092, 29093, 25432
@@ -68,7 +68,7 @@ def unpack(reference: str, folder: Path) -> Path:
     """The root file system of a compatible image."""
     root = folder / reference.replace("/", "-").replace(":", "-")
     root.mkdir()
-    with tarfile.open(images.archive(reference, Deadline(900), print)) as archive:
+    with tarfile.open(image_builder.archive(reference, Deadline(900), print)) as archive:
         member = archive.extractfile("manifest.json")
         assert member is not None
         for layer in json.load(member)[0]["Layers"]:
@@ -81,7 +81,7 @@ def unpack(reference: str, folder: Path) -> Path:
 
 def config(reference: str) -> list[str]:
     """The environment that the image sets."""
-    with tarfile.open(images.archive(reference, Deadline(900), print)) as archive:
+    with tarfile.open(image_builder.archive(reference, Deadline(900), print)) as archive:
         member = archive.extractfile("manifest.json")
         assert member is not None
         content = archive.extractfile(json.load(member)[0]["Config"])
@@ -181,8 +181,8 @@ class Floor:
         self._places = [
             (unpack(reference, self._folder), user, config(reference), script, port)
             for reference, user, script, port in (
-                (images.KAFKA, 1000, _KAFKA, KAFKA_PORT),
-                (images.POSTGRES, 999, _POSTGRES, POSTGRES_PORT),
+                (image_builder.KAFKA, 1000, _KAFKA, KAFKA_PORT),
+                (image_builder.POSTGRES, 999, _POSTGRES, POSTGRES_PORT),
             )
         ]
 

@@ -11,17 +11,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from learnflow_infra import cli
-from learnflow_infra.services import (
-    Access,
-    kafka,
-    kafka_client,
-    kafka_config,
-    kafka_proof,
-    kafka_users,
-    postgres,
-)
+from learnflow_infra.kubernetes.routes import Route
+from learnflow_infra.services import Access
+from learnflow_infra.services.kafka import client as kafka_client
+from learnflow_infra.services.kafka import config as kafka_config
+from learnflow_infra.services.kafka import proof as kafka_proof
+from learnflow_infra.services.kafka import service as kafka_service
+from learnflow_infra.services.kafka import users as kafka_users
+from learnflow_infra.services.postgres import service as postgres_service
 from learnflow_infra.settings import Settings
-from learnflow_infra.tunnel import Route
 
 # What the benchmark writes into the settings, beside what is patched here.
 SETTINGS = "[security]\nencryption = false\n"
@@ -56,8 +54,8 @@ def main() -> NoReturn:
     kafka_config._security = _listeners
     kafka_users.reconcile = _topics
     kafka_proof._oversee = lambda *_: None
-    postgres._START = postgres._START.replace("all scram-sha-256", "all trust")
-    for service in (kafka.Kafka, postgres.Postgres):
+    postgres_service._START = postgres_service._START.replace("all scram-sha-256", "all trust")
+    for service in (kafka_service.Kafka, postgres_service.Postgres):
         service.objects = _without_policies(service.objects)  # type: ignore[method-assign]
     cli.main()
 

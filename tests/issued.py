@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from learnflow_infra.certificates import Authority, Pair
+from learnflow_infra.host.x509 import Authority, Pair
 
 
 def of_a_year(signer: Authority, names: Iterable[str], *, left: int) -> Pair:

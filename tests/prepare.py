@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from learnflow_infra import images
+from learnflow_infra import image_builder
 from learnflow_infra.cluster.local import build
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure
+from learnflow_infra.findings.failures import Failure
+from learnflow_infra.host.deadline import Deadline
 
 SECONDS = 3600
 
@@ -20,8 +20,8 @@ def main() -> None:
     deadline = Deadline(SECONDS)
     with ThreadPoolExecutor(2) as pool:
         cluster = pool.submit(build.programs, deadline, say)
-        for reference in images.references():
-            images.archive(reference, deadline, say)
+        for reference in image_builder.references():
+            image_builder.archive(reference, deadline, say)
         cluster.result()
 
 

@@ -18,10 +18,11 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
-from learnflow_infra import images, paths, process
+from learnflow_infra import image_builder
 from learnflow_infra.cluster.local import build
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure
+from learnflow_infra.findings.failures import Failure
+from learnflow_infra.host import paths, process
+from learnflow_infra.host.deadline import Deadline
 
 _SECONDS = 3600
 _ROOT = Path(__file__).parents[1]
@@ -35,8 +36,8 @@ def main(folder: Path) -> None:
         print(line, file=sys.stderr, flush=True)
 
     folder.mkdir(parents=True, exist_ok=True)
-    for reference in images.references():
-        archive = images.archive(reference, deadline, say)
+    for reference in image_builder.references():
+        archive = image_builder.archive(reference, deadline, say)
         name, version = reference.split(":")
         parts = list(debian_packages(archive.with_suffix(".packages")))
         if name == "apache/kafka":

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from learnflow_infra import debian, images, process
+from learnflow_infra import image_builder
 from learnflow_infra.cluster.local import build
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure
-from learnflow_infra.images.build import PROGRAMS
+from learnflow_infra.findings.failures import Failure
+from learnflow_infra.host import debian, process
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.image_builder.build import PROGRAMS
 
 _SECONDS = 3600
 _ROOT = Path(__file__).parents[1]
@@ -100,8 +101,8 @@ def go(deadline: Deadline) -> Judged:
 def debian_packages(deadline: Deadline) -> Judged:
     """By Debian's own archive: a newer version of a package in its security suite."""
     noted = {}
-    for reference in images.references():
-        archive = images.archive(reference, deadline, _say)
+    for reference in image_builder.references():
+        archive = image_builder.archive(reference, deadline, _say)
         for line in archive.with_suffix(".packages").read_text().splitlines():
             name, version, *_ = line.split()
             noted[name] = version

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, NoReturn
 
-    from learnflow_infra.failures import Finding
+    from learnflow_infra.findings.failures import Finding
     from learnflow_infra.report import Progress, Report
     from learnflow_infra.settings import Settings
 
@@ -62,7 +62,7 @@ def run(argv: list[str]) -> int:
         report = _carry_out(arguments, argv, progress)
     except KeyboardInterrupt:
         if arguments.command == "connect":  # it has said all, and ends no other way
-            from learnflow_infra.causes import Exit
+            from learnflow_infra.findings.causes import Exit
 
             progress.close()
             return int(Exit.INTERRUPTED)
@@ -92,7 +92,7 @@ def _carry_out(arguments: argparse.Namespace, argv: list[str], progress: Progres
 
 
 def _findings(error: Exception) -> Sequence[Finding]:
-    from learnflow_infra.failures import Failure, finding
+    from learnflow_infra.findings.failures import Failure, finding
 
     if isinstance(error, Failure):
         return error.findings
@@ -101,7 +101,7 @@ def _findings(error: Exception) -> Sequence[Finding]:
 
 
 def _command(arguments: argparse.Namespace, progress: Progress) -> Report | None:
-    from learnflow_infra.deadline import Deadline
+    from learnflow_infra.host.deadline import Deadline
 
     command = arguments.command
     seconds = arguments.timeout or _SECONDS.get(command, _DEFAULT_SECONDS)
@@ -176,17 +176,17 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def _add_rest(arguments: argparse.Namespace, argv: list[str], report: Report) -> None:
     """What --verbose and --report ask for."""
-    from learnflow_infra import dump
+    from learnflow_infra.diagnosis import support_bundle
 
-    text = dump.dump(argv, _settings(arguments), report.unmerged_findings)
+    text = support_bundle.dump(argv, _settings(arguments), report.unmerged_findings)
     if arguments.verbose:
-        report.rest = dump.bounded(text, dump.MOST_SHOWN_BYTES)
+        report.rest = support_bundle.bounded(text, support_bundle.MOST_SHOWN_BYTES)
     if arguments.report:
-        dump.save(text, arguments.report)
+        support_bundle.save(text, arguments.report)
 
 
 def _failed(code: str, message: str, command: str = "") -> Report:
-    from learnflow_infra.failures import finding
+    from learnflow_infra.findings.failures import finding
     from learnflow_infra.report import Report
 
     return Report(command, findings=[finding(code, message)])
@@ -290,7 +290,7 @@ def _parser() -> argparse.ArgumentParser:
 def _file(text: str) -> Path:
     from pathlib import Path
 
-    from learnflow_infra.dump import unwritable
+    from learnflow_infra.diagnosis.support_bundle import unwritable
 
     if (reason := unwritable(Path(text))) is not None:
         raise argparse.ArgumentTypeError(f"{text!r} {reason}")

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from learnflow_infra.certificates import LOCALHOST, Authority
 from learnflow_infra.cluster.local import layout
+from learnflow_infra.host.x509 import LOCALHOST, Authority
 
 _PATH = re.compile(
     r"^/(?:api/(?P<v>[^/]+)|apis/(?P<group>[^/]+)/[^/]+)"

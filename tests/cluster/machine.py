@@ -17,9 +17,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from learnflow_infra import paths
 from learnflow_infra.cluster.local import build
-from learnflow_infra.deadline import Deadline
+from learnflow_infra.host import paths
+from learnflow_infra.host.deadline import Deadline
 
 SANDBOX = Path(__file__).parents[1] / "sandbox"
 COMMAND = Path(sys.executable).with_name("learnflow-infra")

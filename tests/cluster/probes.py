@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from learnflow_infra.cluster.local import LocalCluster, build, lock
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.process import run
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.host.process import run
 
 from . import probe_image
 from .conftest import Person

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from learnflow_infra.cluster.local import LocalCluster, layout
-from learnflow_infra.manifests import CLIENT_LABEL
+from learnflow_infra.kubernetes.manifests import CLIENT_LABEL
 
 from . import probes
 from .conftest import ADMINISTRATOR, NAMESPACE, Person

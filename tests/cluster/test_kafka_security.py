@@ -18,9 +18,9 @@ import kafka.errors
 import pytest
 
 from issued import of_a_year
-from learnflow_infra.certificates import Authority, Pair
-from learnflow_infra.services import tls
-from learnflow_infra.services.kafka_network import network, tls_socket
+from learnflow_infra.host.x509 import Authority, Pair
+from learnflow_infra.services.kafka.network import network, tls_socket
+from learnflow_infra.services.shared import tls
 
 from .conftest import NAMESPACE, Person
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from learnflow_infra import paths
 from learnflow_infra.cluster.local import build, layout
+from learnflow_infra.host import paths
 
 from . import probe_image
 from .machine import COMMAND, CONTEXT, RUN, STATE, Machine, eventually

@@ -18,8 +18,8 @@ from cryptography import x509
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from issued import of_a_year
-from learnflow_infra.certificates import Authority, Pair
-from learnflow_infra.services import tls
+from learnflow_infra.host.x509 import Authority, Pair
+from learnflow_infra.services.shared import tls
 
 from .conftest import NAMESPACE, Person
 

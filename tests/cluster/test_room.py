@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from learnflow_infra import room
+from learnflow_infra.pipeline import capacity
 
 from .conftest import Person
 from .machine import eventually
@@ -32,7 +32,7 @@ def settled(person: Person) -> bool:
 def free_cores(person: Person) -> int:
     """In thousandths, on the one node, once nothing that other tests left is under way."""
     eventually(lambda: settled(person), 90)
-    left = room.free(items(person, "nodes"), items(person, "pods", "--all-namespaces"))
+    left = capacity.free(items(person, "nodes"), items(person, "pods", "--all-namespaces"))
     return int(min(values["cpu"] for values in left.values()) * 1000)
 
 

@@ -17,8 +17,8 @@ from urllib.parse import quote
 
 import pytest
 
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.debian import programs
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.host.debian import programs
 
 from .conftest import NAMESPACE
 from .machine import COMMAND, RUN, STATE, Machine

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from learnflow_infra import paths
+from learnflow_infra.host import paths
 
 from .conftest import Person
 

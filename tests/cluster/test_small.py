@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from learnflow_infra import room
 from learnflow_infra.cluster.local import layout
+from learnflow_infra.pipeline import capacity
 
 from .conftest import Person
 from .machine import eventually
@@ -27,7 +27,7 @@ def full_node(person: Person, elsewhere: str) -> Iterator[str]:
     kubectl = person.kubectl
     (node,) = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
     pods = json.loads(kubectl("get", "pods", "-A", "-o", "json"))["items"]
-    (left,) = room.free([node], pods).values()
+    (left,) = capacity.free([node], pods).values()
     asks = {name: f"{left[name] - MACHINE[name] + SYSTEM[name]:f}" for name in MACHINE}
     container = {"name": "c", "image": layout.PAUSE_IMAGE, "resources": {"requests": asks}}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "others"}}

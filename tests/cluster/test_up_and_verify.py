@@ -10,7 +10,7 @@ import time
 
 import jsonschema
 
-from learnflow_infra import paths
+from learnflow_infra.host import paths
 
 from .conftest import NAMESPACE, Person
 

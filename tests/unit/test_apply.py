@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from learnflow_infra.apply import satisfied
+from learnflow_infra.pipeline.apply import satisfied
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from learnflow_infra.causes import CAUSES, Cause
+from learnflow_infra.findings.causes import CAUSES, Cause
 
 TESTS = Path(__file__).parents[1]
 

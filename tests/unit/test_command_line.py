@@ -11,7 +11,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from learnflow_infra import cli, paths
+from learnflow_infra import cli
+from learnflow_infra.host import paths
 
 SCHEMA = json.loads((paths.shipped("skills").parent / "docs/report.schema.json").read_text())
 README = (paths.shipped("skills").parent / "README.md").read_text()

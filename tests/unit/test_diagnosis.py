@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnflow_infra import diagnosis, reasons, report
-from learnflow_infra.causes import CAUSES
-from learnflow_infra.diagnosis import Evidence
-from learnflow_infra.excerpt import excerpt
-from learnflow_infra.prove import Verdict
+from learnflow_infra import report
+from learnflow_infra.diagnosis import reasons
+from learnflow_infra.diagnosis.log_excerpt import excerpt
+from learnflow_infra.diagnosis.state import Evidence, State, judge
+from learnflow_infra.findings.causes import CAUSES
+from learnflow_infra.pipeline.prove import Verdict
 
 UID = "u-1"
 
@@ -53,7 +54,7 @@ def pod(
 
 
 def test_done_when_all_owned_pods_of_the_current_revision_are_ready() -> None:
-    assert diagnosis.state("kafka", workload(), [pod()], 1).done
+    assert judge("kafka", workload(), [pod()], 1).done
 
 
 @pytest.mark.parametrize(
@@ -69,26 +70,26 @@ def test_done_when_all_owned_pods_of_the_current_revision_are_ready() -> None:
     ids=["none", "unready", "pending", "stray", "old revision", "going"],
 )
 def test_not_done_with(pods: list[dict[str, Any]]) -> None:
-    assert not diagnosis.state("kafka", workload(), pods, 1).done
+    assert not judge("kafka", workload(), pods, 1).done
 
 
 def test_not_done_while_the_controller_has_not_seen_the_change() -> None:
-    assert not diagnosis.state("kafka", workload(observedGeneration=1), [pod()], 1).done
+    assert not judge("kafka", workload(observedGeneration=1), [pod()], 1).done
 
 
 def test_a_workload_scaled_down_by_hand_is_not_done() -> None:
-    assert not diagnosis.state("kafka", workload(replicas=0), [], 1).done
+    assert not judge("kafka", workload(replicas=0), [], 1).done
 
 
 def test_a_finished_job_beside_the_workload_is_no_failure() -> None:
     job = pod("job-x", owner="job", phase="Succeeded", ready=False)
-    state = diagnosis.state("kafka", workload(), [pod(), job], 1)
+    state = judge("kafka", workload(), [pod(), job], 1)
     assert state.done
     assert state.findings == ()
 
 
 def test_nothing_deployed_is_said() -> None:
-    state = diagnosis.state("kafka", None, [], 1)
+    state = judge("kafka", None, [], 1)
     assert [each.code for each in state.findings] == ["not-deployed"]
 
 
@@ -107,7 +108,7 @@ def test_nothing_deployed_is_said() -> None:
 )
 def test_a_waiting_container_names_its_cause(reason: str, code: str, final: bool) -> None:
     waiting = {"state": {"waiting": {"reason": reason, "message": "why\nand\tmore"}}}
-    state = diagnosis.state("kafka", workload(), [pod(ready=False, container=waiting)], 1)
+    state = judge("kafka", workload(), [pod(ready=False, container=waiting)], 1)
     assert [each.code for each in state.findings] == [code]
     assert state.final is final
     assert "\n" not in state.findings[0].message
@@ -115,7 +116,7 @@ def test_a_waiting_container_names_its_cause(reason: str, code: str, final: bool
 
 def test_a_container_that_is_only_being_created_is_waited_for() -> None:
     waiting = {"state": {"waiting": {"reason": "ContainerCreating"}}}
-    state = diagnosis.state("kafka", workload(), [pod(ready=False, container=waiting)], 1)
+    state = judge("kafka", workload(), [pod(ready=False, container=waiting)], 1)
     assert (state.findings, state.final) == ((), False)
 
 
@@ -125,15 +126,15 @@ def test_a_container_killed_for_memory_is_told_from_a_crash() -> None:
         "state": {"waiting": {"reason": "CrashLoopBackOff"}},
         "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
     }
-    state = diagnosis.state("kafka", workload(), [pod(ready=False, container=container)], 1)
+    state = judge("kafka", workload(), [pod(ready=False, container=container)], 1)
     assert [each.code for each in state.findings] == ["out-of-memory"]
 
 
 def test_a_pod_without_room_is_final_and_one_whose_volume_comes_is_not() -> None:
-    def unschedulable(message: str) -> diagnosis.State:
+    def unschedulable(message: str) -> State:
         condition = {"type": "PodScheduled", "reason": "Unschedulable", "message": message}
         pending = pod(phase="Pending", ready=False, conditions=[condition])
-        return diagnosis.state("kafka", workload(), [pending], 1)
+        return judge("kafka", workload(), [pending], 1)
 
     assert unschedulable("0/1 nodes are available: 1 Insufficient memory.").final
     assert not unschedulable("pod has unbound immediate PersistentVolumeClaims").final
@@ -302,29 +303,29 @@ def event(uid: str, reason: str, message: str, at: str = "2026-01-01T00:00:00Z")
     }
 
 
-def judge(pods: list[Any], expected: int = 1, **evidence: Any) -> diagnosis.State:
-    return diagnosis.state("kafka", workload(), pods, expected, Evidence(**evidence))
+def judged(pods: list[Any], expected: int = 1, **evidence: Any) -> State:
+    return judge("kafka", workload(), pods, expected, Evidence(**evidence))
 
 
 def test_a_crash_is_final_when_it_backs_off_and_asks_for_its_log() -> None:
     crashed = pod(ready=False, container=ended(1))
-    state = judge([crashed])
+    state = judged([crashed])
     assert state.final
     assert state.log is not None
     assert (state.log.pod, state.log.container, state.log.previous) == ("kafka-0", "kafka", True)
-    message = judge([crashed], log=['"FATAL: it is broken"']).findings[0].message
+    message = judged([crashed], log=['"FATAL: it is broken"']).findings[0].message
     assert message == 'kafka-0: exit code 1, Error; its log: "FATAL: it is broken"'
 
 
 def test_one_restart_during_start_up_is_waited_for() -> None:
-    state = judge([pod(ready=False, container=ended(1, waiting=""))])
+    state = judged([pod(ready=False, container=ended(1, waiting=""))])
     assert [each.code for each in state.findings] == ["container-crashing"]
     assert not state.final
 
 
 def test_a_pod_restarted_with_its_node_has_not_crashed() -> None:
     for exit_code, reason in ((143, "Error"), (0, "Completed"), (255, "Unknown")):
-        state = judge([pod(ready=False, container=ended(exit_code, reason, waiting=""))])
+        state = judged([pod(ready=False, container=ended(exit_code, reason, waiting=""))])
         assert state.findings == ()
 
 
@@ -334,7 +335,7 @@ def test_a_container_killed_by_its_probe_is_told_from_a_crash(probe: str) -> Non
         event("u-kafka-0", "Unhealthy", f"{probe} probe failed: no answer"),
         event("u-kafka-0", "Killing", f"Container kafka failed {probe} probe, will be restarted"),
     ]
-    state = judge([pod(ready=False, container=ended(137))], events=said)
+    state = judged([pod(ready=False, container=ended(137))], events=said)
     assert [(each.code, each.message) for each in state.findings] == [
         (
             f"{probe}-probe-killing",
@@ -342,9 +343,9 @@ def test_a_container_killed_by_its_probe_is_told_from_a_crash(probe: str) -> Non
         )
     ]
     for events in (said[:1], []):
-        state = judge([pod(ready=False, container=ended(137))], events=events)
+        state = judged([pod(ready=False, container=ended(137))], events=events)
         assert [each.code for each in state.findings] == ["container-crashing"]
-    state = judge([pod(ready=False, container=ended(1))], events=said)
+    state = judged([pod(ready=False, container=ended(1))], events=said)
     assert [each.code for each in state.findings] == ["container-crashing"]
 
 
@@ -361,7 +362,7 @@ def test_a_container_killed_by_its_probe_is_told_from_a_crash(probe: str) -> Non
 )
 def test_the_log_tells_why_a_server_ended(line: str, code: str) -> None:
     crashed = pod(ready=False, container=ended(1))
-    state = judge([crashed], log=[f'"{line}"'])
+    state = judged([crashed], log=[f'"{line}"'])
     assert [each.code for each in state.findings] == [code]
 
 
@@ -369,7 +370,7 @@ def test_an_init_container_that_fails_is_named() -> None:
     waiting = pod(phase="Pending", ready=False)
     waiting["status"]["initContainerStatuses"] = [ended(3) | {"name": "prepare"}]
     waiting["status"]["containerStatuses"] = [{"state": {"waiting": {"reason": "PodInitializing"}}}]
-    state = judge([waiting])
+    state = judged([waiting])
     assert [each.code for each in state.findings] == ["init-container-failing"]
     assert "container prepare: exit code 3" in state.findings[0].message
 
@@ -378,31 +379,31 @@ def test_an_init_container_that_fails_is_named() -> None:
 
 
 def test_a_pod_that_cannot_be_created_is_explained_by_events() -> None:
-    assert diagnosis.state("kafka", workload(), [], 1).unexplained
+    assert judge("kafka", workload(), [], 1).unexplained
     message = "create Pod kafka-0 in StatefulSet kafka failed error: exceeded quota: q"
     refused = event(UID, "FailedCreate", message, "2026-01-01T00:00:01Z")
-    state = judge([], events=[refused])
+    state = judged([], events=[refused])
     assert [(each.code, each.message) for each in state.findings] == [
         ("quota-exceeded", "exceeded quota: q")
     ]
     assert state.final
     since = event(UID, "SuccessfulCreate", "create Pod", "2026-01-01T00:00:02Z")
-    assert judge([], events=[refused, since]).findings == ()
-    assert judge([], events=[event("another", "FailedCreate", message)]).findings == ()
+    assert judged([], events=[refused, since]).findings == ()
+    assert judged([], events=[event("another", "FailedCreate", message)]).findings == ()
 
 
 def test_a_mount_that_was_late_does_not_explain_a_long_pull() -> None:
     pending = pod(phase="Pending", ready=False)
     late = event("u-kafka-0", "FailedMount", "timed out", "2026-01-01T00:00:01Z")
-    assert [each.code for each in judge([pending], events=[late]).findings] == [
+    assert [each.code for each in judged([pending], events=[late]).findings] == [
         "volume-mount-failed"
     ]
     pulling = event("u-kafka-0", "Pulling", "Pulling image", "2026-01-01T00:00:02Z")
-    state = judge([pending], events=[late, pulling])
+    state = judged([pending], events=[late, pulling])
     assert [each.code for each in state.findings] == ["image-pull-slow"]
     assert not state.final
     pulled = event("u-kafka-0", "Pulled", "Pulled image", "2026-01-01T00:00:03Z")
-    assert judge([pending], events=[late, pulling, pulled]).findings == ()
+    assert judged([pending], events=[late, pulling, pulled]).findings == ()
 
 
 def claim(phase: str = "Pending", storage_class: str | None = "standard") -> dict[str, Any]:
@@ -439,7 +440,7 @@ def unbound() -> dict[str, Any]:
 def test_a_pod_without_its_volume_is_one_finding(
     claims: list[Any], events: list[Any], code: str
 ) -> None:
-    state = judge([unbound()], claims=claims, events=events)
+    state = judged([unbound()], claims=claims, events=events)
     assert [each.code for each in state.findings] == [code]
 
 
@@ -448,7 +449,7 @@ def test_a_claim_that_lost_its_volume_and_its_pod_are_one_finding() -> None:
     said = f'0/1 nodes are available: persistentvolumeclaim "{name}" bound to non-existent volume'
     condition = {"type": "PodScheduled", "reason": "Unschedulable", "message": said}
     pending = pod(phase="Pending", ready=False, conditions=[condition])
-    (found,) = judge([pending], claims=[claim("Lost")]).findings
+    (found,) = judged([pending], claims=[claim("Lost")]).findings
     assert found.code == "volume-lost"
     assert found.message.startswith(name)
 
@@ -459,7 +460,7 @@ def test_what_a_dead_node_last_said_of_its_pods_does_not_count() -> None:
         "metadata": {"name": "n"},
         "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]},
     }
-    state = judge([lost], nodes=[node])
+    state = judged([lost], nodes=[node])
     assert [each.code for each in state.findings] == ["node-not-ready"]
     assert not state.final
 
@@ -472,22 +473,22 @@ def test_a_taint_without_a_name_is_told_by_the_nodes(ready: str, code: str, fina
     message = "0/1 nodes are available: 1 node(s) had untolerated taint(s). no new claims to"
     tainted = unbound()
     tainted["status"]["conditions"][1]["message"] = message
-    assert not judge([tainted]).final
+    assert not judged([tainted]).final
     node = {
         "metadata": {"name": "n"},
         "spec": {"taints": [{"key": "own", "effect": "NoSchedule"}]},
         "status": {"conditions": [{"type": "Ready", "status": ready}]},
     }
-    state = judge([tainted], nodes=[node])
+    state = judged([tainted], nodes=[node])
     assert ([each.code for each in state.findings], state.final) == ([code], final)
     assert ("own" in state.findings[0].message) is final
     asleep = {"metadata": {"name": "asleep"}}
-    assert judge([tainted], nodes=[asleep, node]).findings[0].code == code
+    assert judged([tainted], nodes=[asleep, node]).findings[0].code == code
 
 
 def test_many_pods_of_one_cause_are_one_finding() -> None:
     pods = [pod(f"kafka-{n}", ready=False, container=ended(1)) for n in range(3)]
-    state = judge(pods, 3)
+    state = judged(pods, 3)
     assert [each.message for each in state.findings] == ["kafka-0 and 2 more: exit code 1, Error"]
 
 
@@ -502,12 +503,12 @@ def test_the_most_blocking_of_independent_causes_comes_first() -> None:
         pod("kafka-0", ready=False, container=ended(1)),
         pod("kafka-1", phase="Pending", ready=False, conditions=[full]),
     ]
-    codes = [each.code for each in judge(pods, 2).findings]
+    codes = [each.code for each in judged(pods, 2).findings]
     assert codes == ["unschedulable-cpu", "container-crashing"]
 
 
 def test_a_pod_about_to_be_replaced_is_not_final() -> None:
-    state = judge([pod(revision="r1", ready=False, container=ended(1))])
+    state = judged([pod(revision="r1", ready=False, container=ended(1))])
     assert [each.code for each in state.findings] == ["container-crashing"]
     assert not state.final
 
@@ -515,16 +516,16 @@ def test_a_pod_about_to_be_replaced_is_not_final() -> None:
 def test_an_evicted_pod_beside_a_ready_one_is_no_failure() -> None:
     evicted = pod("kafka-0", phase="Failed", ready=False)
     evicted["status"]["reason"] = "Evicted"
-    assert judge([evicted, pod()]).done
-    assert [each.code for each in judge([evicted]).findings] == ["pod-evicted"]
-    assert not judge([evicted]).final
+    assert judged([evicted, pod()]).done
+    assert [each.code for each in judged([evicted]).findings] == ["pod-evicted"]
+    assert not judged([evicted]).final
 
 
 def test_a_pod_that_is_put_out_for_what_it_does_itself_will_be_again() -> None:
     evicted = pod("kafka-0", phase="Failed", ready=False)
     evicted["status"]["reason"] = "Evicted"
     evicted["status"]["message"] = 'Usage of EmptyDir volume "tmp" exceeds the limit "64Mi".'
-    assert judge([evicted]).final
+    assert judged([evicted]).final
 
 
 # ---- logs
@@ -644,7 +645,7 @@ def test_whatever_the_api_shows_is_judged_in_bounded_words(
     pods: Any, claims: Any, nodes: Any, events: Any, log: bytes
 ) -> None:
     lines = excerpt(log, ["secret"], cut=True)
-    state = judge(pods, claims=claims, nodes=nodes, events=events, log=lines)
+    state = judged(pods, claims=claims, nodes=nodes, events=events, log=lines)
     assert not state.done or state.findings == ()
     assert len(state.findings) <= 3
     for each in state.findings:
@@ -658,7 +659,7 @@ def test_whatever_the_api_shows_is_judged_in_bounded_words(
 
 @given(JSON, ITEMS)
 def test_a_workload_of_any_shape_is_judged(shape: Any, pods: Any) -> None:
-    diagnosis.state("kafka", shape, pods, 1)
+    judge("kafka", shape, pods, 1)
 
 
 @given(st.binary(max_size=9000), st.booleans())

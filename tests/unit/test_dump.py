@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from learnflow_infra import cli, dump
-from learnflow_infra.failures import Failure
+from learnflow_infra import cli
+from learnflow_infra.diagnosis import support_bundle
+from learnflow_infra.findings.failures import Failure
 
 
 def test_the_file_is_its_owner_s_alone_and_replaces_one_of_before(tmp_path: Path) -> None:
     file = tmp_path / "report.txt"
     file.write_text("before")
     file.chmod(0o644)
-    dump.save("after\n", file)
+    support_bundle.save("after\n", file)
     assert file.read_text() == "after\n"
     assert file.stat().st_mode & 0o777 == 0o600
     assert [each.name for each in tmp_path.iterdir()] == ["report.txt"]
@@ -25,8 +26,8 @@ def test_a_link_is_never_written_through(tmp_path: Path) -> None:
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_text("mine")
     link.symlink_to(target)
-    assert dump.unwritable(link) == "is no ordinary file"
-    dump.save("text", link)  # put there after it was looked at
+    assert support_bundle.unwritable(link) == "is no ordinary file"
+    support_bundle.save("text", link)  # put there after it was looked at
     assert target.read_text() == "mine"
     assert not link.is_symlink()
 
@@ -42,11 +43,11 @@ def test_a_file_that_cannot_be_written_is_wrong_usage(
 
 def test_a_folder_that_went_away_meanwhile_is_a_finding(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="report-unwritable"):
-        dump.save("text", tmp_path / "gone" / "report.txt")
+        support_bundle.save("text", tmp_path / "gone" / "report.txt")
 
 
 def test_what_is_too_long_is_cut_and_says_so() -> None:
-    assert dump.bounded("short", 100) == "short"
-    cut = dump.bounded("ä" * 1000, 100)
+    assert support_bundle.bounded("short", 100) == "short"
+    cut = support_bundle.bounded("ä" * 1000, 100)
     assert len(cut.encode()) <= 100
     assert cut.endswith("… cut here\n")

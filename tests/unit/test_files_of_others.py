@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from learnflow_infra import paths
 from learnflow_infra.commands.skills import install
-from learnflow_infra.failures import Failure
+from learnflow_infra.findings.failures import Failure
+from learnflow_infra.host import paths
 
 
 @pytest.mark.intruder("lays programs in a cache that all may write to", by="the command")

@@ -12,13 +12,15 @@ from xml.etree import ElementTree
 
 import pytest
 
-from learnflow_infra import images, paths
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure
-from learnflow_infra.images import kafka, postgres
-from learnflow_infra.images.layers import write_archive, write_layer
-from learnflow_infra.images.recipe import pins
-from learnflow_infra.images.root import Root
+from learnflow_infra import image_builder
+from learnflow_infra.findings.failures import Failure
+from learnflow_infra.host import paths
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.image_builder.layers import write_archive, write_layer
+from learnflow_infra.image_builder.recipe import pins
+from learnflow_infra.image_builder.root import Root
+from learnflow_infra.services.kafka import image as kafka_image
+from learnflow_infra.services.postgres import image as postgres_image
 
 RECIPES = paths.shipped("images")
 
@@ -47,28 +49,28 @@ def tree(root: Path) -> Path:
 
 def test_a_reference_without_a_recipe_is_refused_with_those_that_have_one(cache: Path) -> None:
     with pytest.raises(Failure) as failure:
-        images.archive("redis:8", Deadline(5), quiet)
+        image_builder.archive("redis:8", Deadline(5), quiet)
     assert failure.value.findings[0].code == "image-build-failed"
-    for reference in images.references():
+    for reference in image_builder.references():
         assert reference in failure.value.findings[0].message
 
 
-@pytest.mark.parametrize("reference", images.references())
+@pytest.mark.parametrize("reference", image_builder.references())
 def test_an_archive_once_built_is_used_again(reference: str, cache: Path) -> None:
-    recipe = images._RECIPES[reference]
+    recipe = image_builder._RECIPES[reference]
     built = cache / f"{recipe.name}-{recipe.digest()}.tar"
     cache.mkdir(parents=True)
     built.write_bytes(b"an earlier build's")
-    assert images.archive(reference, Deadline(5), quiet) == built
+    assert image_builder.archive(reference, Deadline(5), quiet) == built
     assert built.read_bytes() == b"an earlier build's"
 
 
 def test_a_second_builder_waits_no_longer_than_its_deadline(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     with (
-        images._alone(lock, Deadline(5)),
+        image_builder._alone(lock, Deadline(5)),
         pytest.raises(Failure) as failure,
-        images._alone(lock, Deadline(0.2)),
+        image_builder._alone(lock, Deadline(0.2)),
     ):
         pytest.fail("two hold the lock")
     assert failure.value.findings[0].code == "deadline-passed"
@@ -79,7 +81,7 @@ def test_without_root_it_says_that_root_is_needed(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(Failure, match="needs root"):
-        images.archive(images.KAFKA, Deadline(5), quiet)
+        image_builder.archive(image_builder.KAFKA, Deadline(5), quiet)
 
 
 def test_a_failed_step_tells_its_reason_and_its_log(tmp_path: Path) -> None:
@@ -113,10 +115,10 @@ def test_no_package_is_in_the_base_and_above_it() -> None:
 
 
 def test_what_is_pinned_is_what_the_references_say() -> None:
-    version = images.POSTGRES.removeprefix("postgres:")
-    assert pins("postgres")[f"postgresql-{postgres._MAJOR}"].startswith(f"{version}-")
-    assert version.startswith(f"{postgres._MAJOR}.")
-    assert _jars()["kafka_2.13"] == _jars()["kafka-tools"] == images.KAFKA.split(":")[1]
+    version = image_builder.POSTGRES.removeprefix("postgres:")
+    assert pins("postgres")[f"postgresql-{postgres_image._MAJOR}"].startswith(f"{version}-")
+    assert version.startswith(f"{postgres_image._MAJOR}.")
+    assert _jars()["kafka_2.13"] == _jars()["kafka-tools"] == image_builder.KAFKA.split(":")[1]
 
 
 def test_every_jar_has_a_version_and_a_checksum() -> None:
@@ -136,7 +138,7 @@ def _jars() -> dict[str, str]:
 
 
 def test_every_documented_command_of_kafka_runs_its_class() -> None:
-    tools = dict(kafka._tools((RECIPES / "kafka" / "tools.txt").read_text()))
+    tools = dict(kafka_image._tools((RECIPES / "kafka" / "tools.txt").read_text()))
     files = RECIPES / "kafka" / "files" / "opt" / "kafka" / "bin"
     there = {f"{name}.sh" for name in tools} | {path.name for path in files.iterdir()}
     assert there >= {

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learnflow_infra import settings
-from learnflow_infra.services import kafka_config
-from learnflow_infra.services.kafka import Kafka
-from learnflow_infra.services.kafka_users import Right, rights
+from learnflow_infra.services.kafka import config as kafka_config
+from learnflow_infra.services.kafka.service import Kafka
+from learnflow_infra.services.kafka.users import Right, rights
 
 
 def parsed(**kafka: object) -> settings.Settings:

@@ -11,8 +11,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from learnflow_infra.cluster.local import layout, lock, node, pki, provider
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure
+from learnflow_infra.findings.failures import Failure
+from learnflow_infra.host.deadline import Deadline
 
 
 @pytest.fixture

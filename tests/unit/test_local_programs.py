@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from learnflow_infra import debian
 from learnflow_infra.cluster.local import build
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure
+from learnflow_infra.findings.failures import Failure
+from learnflow_infra.host import debian
+from learnflow_infra.host.deadline import Deadline
 
 
 def _executable(path: Path, script: str) -> None:

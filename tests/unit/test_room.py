@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from learnflow_infra.room import free, quantity, requests
+from learnflow_infra.pipeline.capacity import free, quantity, requests
 
 
 @pytest.mark.parametrize(

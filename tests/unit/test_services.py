@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnflow_infra.causes import CAUSES
-from learnflow_infra.services import kafka_config, kafka_errors, postgres_errors
-from learnflow_infra.services.kafka import Kafka
-from learnflow_infra.services.unreachable import unreachable
+from learnflow_infra.findings.causes import CAUSES
+from learnflow_infra.kubernetes.routes import FromHost
+from learnflow_infra.services.kafka import config as kafka_config
+from learnflow_infra.services.kafka import errors as kafka_errors
+from learnflow_infra.services.kafka.service import Kafka
+from learnflow_infra.services.postgres import errors as postgres_errors
+from learnflow_infra.services.shared.unreachable import unreachable
 from learnflow_infra.settings import Settings
-from learnflow_infra.tunnel import FromHost
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnflow_infra import paths, settings
-from learnflow_infra.causes import Exit
-from learnflow_infra.failures import Failure
+from learnflow_infra import settings
+from learnflow_infra.findings.causes import Exit
+from learnflow_infra.findings.failures import Failure
+from learnflow_infra.host import paths
 
 FILE = Path("learnflow-app/phase-2-infrastructure/infra.toml")
 

@@ -11,11 +11,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from learnflow_infra import manifests, settings
+from learnflow_infra import settings
 from learnflow_infra.cluster import canonical
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.images.recipe import pins
-from learnflow_infra.process import Completed
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.host.process import Completed
+from learnflow_infra.image_builder.recipe import pins
+from learnflow_infra.kubernetes import manifests
 from learnflow_infra.services import registry
 
 ROOT = Path(__file__).parents[2]

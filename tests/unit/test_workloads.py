@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnflow_infra import workloads
-from learnflow_infra.causes import CAUSES
-from learnflow_infra.diagnosis import Evidence
+from learnflow_infra.diagnosis import workloads
+from learnflow_infra.diagnosis.state import Evidence
+from learnflow_infra.findings.causes import CAUSES
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

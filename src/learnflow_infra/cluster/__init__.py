@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
 
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure, finding
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.settings import ClusterSettings
 
 Say = Callable[[str], None]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from learnflow_infra.cluster import Say
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure, finding
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host.deadline import Deadline
 
 
 def kubectl_on_path() -> tuple[str, ...] | None:

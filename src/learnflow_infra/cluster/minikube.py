@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from learnflow_infra.cluster import Say, canonical
 from learnflow_infra.cluster.context import kubectl_on_path
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure, finding
-from learnflow_infra.process import CommandFailed, Completed, run
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.host.process import CommandFailed, Completed, run
 
 _ASK_SECONDS = 30.0
 _NO_PROFILE = 85

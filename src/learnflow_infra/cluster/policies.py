@@ -9,8 +9,8 @@ from typing import Any, Literal
 from learnflow_infra.cluster import Provider
 from learnflow_infra.cluster.local import LocalCluster
 from learnflow_infra.cluster.minikube import Minikube
-from learnflow_infra.failures import Failure
-from learnflow_infra.kube import ApiError, Kube
+from learnflow_infra.findings.failures import Failure
+from learnflow_infra.kubernetes.client import ApiError, Kube
 
 Enforced = Literal["yes", "no", "unknown"]
 Object = dict[str, Any]

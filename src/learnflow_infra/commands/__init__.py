@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from learnflow_infra.cluster import Provider, Say
-from learnflow_infra.deadline import Deadline
+from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.services import Service, registry
 from learnflow_infra.settings import Settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from learnflow_infra.cluster import Say
 from learnflow_infra.cluster.local import LocalCluster
-from learnflow_infra.deadline import Deadline
+from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.report import Report
 
 

@@ -8,16 +8,20 @@ import socket
 import threading
 from collections.abc import Callable
 
-from learnflow_infra import apply, cluster, diagnosis, manifests, paths
+from learnflow_infra import cluster
 from learnflow_infra.cluster import Provider
 from learnflow_infra.commands import Request, place
-from learnflow_infra.failures import Failure, finding
-from learnflow_infra.kube import Kube
-from learnflow_infra.prove import ROUND_TRIP_SECONDS
+from learnflow_infra.diagnosis.state import judge
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host import paths
+from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.routes import DialError, FromHost, Listener, on_localhost, splice
+from learnflow_infra.pipeline import apply
+from learnflow_infra.pipeline.prove import ROUND_TRIP_SECONDS
 from learnflow_infra.report import Report
 from learnflow_infra.services import Access, Service
 from learnflow_infra.settings import Settings
-from learnflow_infra.tunnel import DialError, FromHost, Listener, on_localhost, splice
 
 
 def connect(request: Request, ready: Callable[[Report], None]) -> None:
@@ -74,7 +78,7 @@ def _require_deployed(kube: Kube, settings: Settings, service: Service) -> None:
     namespace = settings.cluster.namespace
     workload = kube.get("StatefulSet", namespace, service.name)
     pods = kube.list("Pod", namespace, manifests.selector_text(service.name))
-    state = diagnosis.state(service.name, workload, pods, len(service.pods(settings)))
+    state = judge(service.name, workload, pods, len(service.pods(settings)))
     if state.ready == 0:
         message = f"{service.name}: no pod is ready"
         raise Failure(

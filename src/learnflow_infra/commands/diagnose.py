@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from learnflow_infra import cluster, diagnosis, evidence, hidden, manifests, workloads
+from learnflow_infra import cluster
 from learnflow_infra.commands import Request, place
-from learnflow_infra.diagnosis import Evidence, State
-from learnflow_infra.failures import Failure, Finding, finding
-from learnflow_infra.kube import Kube, Object
+from learnflow_infra.diagnosis import evidence, redaction, workloads
+from learnflow_infra.diagnosis.state import Evidence, State, is_ready, merged, told
+from learnflow_infra.diagnosis.symptoms import Symptom, claims_of
+from learnflow_infra.diagnosis.workloads import Objects, Workload
+from learnflow_infra.findings.failures import Failure, Finding, finding
+from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.client import Kube, Object
 from learnflow_infra.report import Report
 from learnflow_infra.settings import Settings
-from learnflow_infra.symptoms import Symptom, claims_of
-from learnflow_infra.workloads import Objects, Workload
 
 _KINDS = (*workloads.KINDS, "Pod", "PersistentVolumeClaim", "Service")
 _ENDED = ("Succeeded", "Failed")
@@ -38,7 +40,7 @@ def diagnose(request: Request, *, named: bool) -> Report:
         findings = [each for state in states for each in state.findings]
         findings += _others(kube, settings.cluster.namespace, shown, others)
     living = [each for each in shown["Pod"] if each["status"]["phase"] not in _ENDED]
-    ready = sum(diagnosis.is_ready(each) for each in living)
+    ready = sum(is_ready(each) for each in living)
     lead = f"namespace {settings.cluster.namespace}" if findings else "nothing wrong"
     line = f"{lead}: {ready} of {len(living)} pods ready"
     return Report(
@@ -97,8 +99,8 @@ def _others(
     found = [symptom for each in others for symptom in workloads.symptoms(each, known, now)]
     services = [each for each in shown["Service"] if not manifests.in_scope(each)]
     found += workloads.unserved(services, shown)
-    merged = diagnosis.merged(found, _MOST_CAUSES)
-    return diagnosis.told(None, merged, _last_words(kube, namespace, shown, merged))
+    causes = merged(found, _MOST_CAUSES)
+    return told(None, causes, _last_words(kube, namespace, shown, causes))
 
 
 def _last_words(
@@ -108,4 +110,6 @@ def _last_words(
     if log is None:
         return ()
     pod = next(each for each in shown["Pod"] if each["metadata"]["name"] == log.pod)
-    return evidence.last_words(kube, namespace, log, lambda: hidden.of_pods(kube, namespace, [pod]))
+    return evidence.last_words(
+        kube, namespace, log, lambda: redaction.of_pods(kube, namespace, [pod])
+    )

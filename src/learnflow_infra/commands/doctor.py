@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from learnflow_infra import cluster, machine, paths, resources, symptoms
-from learnflow_infra.cluster import Provider, policies, survey
+from learnflow_infra import cluster
+from learnflow_infra.cluster import Provider, candidates, policies
 from learnflow_infra.commands import Request, place
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure, finding
-from learnflow_infra.kube import ApiError, Kube
-from learnflow_infra.process import CommandFailed, run
+from learnflow_infra.diagnosis import symptoms
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host import machine, paths
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.host.process import CommandFailed, run
+from learnflow_infra.kubernetes import resources
+from learnflow_infra.kubernetes.client import ApiError, Kube
+from learnflow_infra.pipeline.capacity import check_room, is_default
 from learnflow_infra.report import Check, Report
-from learnflow_infra.room import check_room, is_default
 from learnflow_infra.settings import mebibytes
 
 _SECONDS = 20.0  # for all probes, side by side
@@ -41,8 +44,8 @@ def doctor(request: Request) -> Report:
         obstacle = failure
     probes: list[tuple[str, Probe]] = [
         ("python", lambda: [Check("python", platform.python_version())]),
-        ("minikube", lambda: [_candidate("minikube", survey.minikube, deadline)]),
-        ("local cluster", lambda: [_candidate("local cluster", survey.local, deadline)]),
+        ("minikube", lambda: [_candidate("minikube", candidates.minikube, deadline)]),
+        ("local cluster", lambda: [_candidate("local cluster", candidates.local, deadline)]),
         ("memory", lambda: [_memory(request, running=state == "running")]),
         ("disk", lambda: [_disk()]),
         ("encryption", lambda: [_encryption(request)]),

@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import Iterator
 
-from learnflow_infra import apply, cluster, manifests
+from learnflow_infra import cluster
 from learnflow_infra.commands import Request, place
-from learnflow_infra.failures import Failure, finding
-from learnflow_infra.kube import Kube, Object
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.pipeline import apply
 from learnflow_infra.report import Report
 
 _POLL_SECONDS = 0.2

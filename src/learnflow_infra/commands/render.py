@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from learnflow_infra import manifests
 from learnflow_infra.commands import Request
+from learnflow_infra.kubernetes import manifests
 from learnflow_infra.report import Report
 
 _HEADER = """\

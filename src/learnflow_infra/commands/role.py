@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from learnflow_infra import apply, manifests
 from learnflow_infra.commands import Request
+from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.resources import rules
+from learnflow_infra.pipeline import apply
 from learnflow_infra.report import Report
-from learnflow_infra.resources import rules
 
 NAME = "learnflow-infra"
 _API = "rbac.authorization.k8s.io/v1"

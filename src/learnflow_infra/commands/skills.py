@@ -7,8 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from learnflow_infra import paths
-from learnflow_infra.failures import Failure, finding
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host import paths
 from learnflow_infra.report import Report
 
 _PLACES = (".claude/skills", ".agents/skills")

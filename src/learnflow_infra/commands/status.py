@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from learnflow_infra import apply, authority, certificates, cluster, diagnosis, manifests
+from learnflow_infra import cluster
 from learnflow_infra.commands import Request, place
-from learnflow_infra.kube import Kube, Object
+from learnflow_infra.diagnosis.state import judge
+from learnflow_infra.host import x509
+from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.pipeline import apply
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service
+from learnflow_infra.services.shared import authority
 
 
 def status(request: Request) -> Report:
@@ -19,12 +24,12 @@ def status(request: Request) -> Report:
     provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
     rows: list[dict[str, Any]] = []
     with Kube(provider.kubectl, provider.context, deadline) as kube:
-        certificates.load_library()  # while kubectl comes up
+        x509.load_library()  # while kubectl comes up
         objects = apply.scoped(kube, namespace)
         pods = kube.list("Pod", namespace, manifests.SCOPE_SELECTOR)
         for service in request.services:
             workload = objects.get(("StatefulSet", service.name))
-            state = diagnosis.state(service.name, workload, pods, len(service.pods(settings)))
+            state = judge(service.name, workload, pods, len(service.pods(settings)))
             own = manifests.selector(service.name).items()
             claims = {
                 name: claim
@@ -65,7 +70,7 @@ def _certificate_ends(objects: Mapping[apply.Key, Object], service: Service) -> 
 
     if "ca.crt" not in values(f"{service.name}-connection"):
         return None
-    ends = certificates.end(values(authority.server_secret(service.name)).get("tls.crt", ""))
+    ends = x509.end(values(authority.server_secret(service.name)).get("tls.crt", ""))
     return str(ends.date()) if ends else "unknown"
 
 

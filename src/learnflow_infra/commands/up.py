@@ -5,20 +5,22 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from learnflow_infra import apply, certificates, cluster
-from learnflow_infra.causes import CAUSES
+from learnflow_infra import cluster
 from learnflow_infra.commands import Request, place
-from learnflow_infra.diagnosis import State
-from learnflow_infra.failures import Failure
-from learnflow_infra.kube import Kube
-from learnflow_infra.prove import Verdict, prove
+from learnflow_infra.diagnosis.state import State
+from learnflow_infra.diagnosis.symptoms import STALLED
+from learnflow_infra.findings.causes import CAUSES
+from learnflow_infra.findings.failures import Failure
+from learnflow_infra.host import x509
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.pipeline import apply
+from learnflow_infra.pipeline.capacity import check_room
+from learnflow_infra.pipeline.images import supply
+from learnflow_infra.pipeline.prove import Verdict, prove
+from learnflow_infra.pipeline.unblock import retry
+from learnflow_infra.pipeline.wait import wait
 from learnflow_infra.report import Report
-from learnflow_infra.retry import retry
-from learnflow_infra.room import check_room
 from learnflow_infra.services import Secrets, Service
-from learnflow_infra.supply import supply
-from learnflow_infra.symptoms import STALLED
-from learnflow_infra.wait import wait
 
 _SETTLING_SECONDS = 60.0
 _AGAIN_SECONDS = 0.2
@@ -34,7 +36,7 @@ def up(request: Request) -> Report:
     steps.end("cluster")
     with Kube(provider.kubectl, provider.context, deadline) as kube:
         if settings.security.encryption:
-            certificates.load_library()  # while kubectl comes up
+            x509.load_library()  # while kubectl comes up
         references = [service.image(settings) for service in services]
         supply(provider, references, settings.images.source, deadline, say)
         steps.end("images")

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from learnflow_infra import cluster
 from learnflow_infra.commands import Request, place
-from learnflow_infra.kube import Kube
-from learnflow_infra.prove import prove
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.pipeline.prove import prove
 from learnflow_infra.report import Report
 
 

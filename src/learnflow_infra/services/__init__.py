@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.kube import Kube
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.routes import Route
 from learnflow_infra.settings import Settings
-from learnflow_infra.tunnel import Route
 
 Object = dict[str, Any]
 
@@ -105,7 +105,7 @@ class Service(Protocol):
 
 def registry() -> dict[str, Service]:
     """The services by name."""
-    from learnflow_infra.services.kafka import Kafka
-    from learnflow_infra.services.postgres import Postgres
+    from learnflow_infra.services.kafka.service import Kafka
+    from learnflow_infra.services.postgres.service import Postgres
 
     return {service.name: service for service in (Kafka(), Postgres())}

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from learnflow_infra.causes import CAUSES
 from learnflow_infra.cluster.local.api import Api, ApiRefused
+from learnflow_infra.findings.causes import CAUSES
 
 from ..conftest import NAMESPACE, Person
 from ..machine import eventually

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from learnflow_infra.cluster import canonical
 from learnflow_infra.cluster.local import build, layout
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.images import POSTGRES
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.image_builder import POSTGRES
 
 from . import node
 from .harness import Stand, fault

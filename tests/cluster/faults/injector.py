@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from learnflow_infra.certificates import Authority
 from learnflow_infra.cluster.local import layout
+from learnflow_infra.host.x509 import Authority
 
 Pod = dict[str, Any]
 Alter = Callable[[Pod], None]

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from learnflow_infra import debian, paths, process
 from learnflow_infra.cluster.local import layout
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure, finding
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host import debian, paths, process
+from learnflow_infra.host.deadline import Deadline
 
 _PACKAGES = {
     "containerd": "containerd",

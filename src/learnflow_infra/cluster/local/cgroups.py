@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from learnflow_infra.cluster.local import layout
-from learnflow_infra.deadline import Deadline
+from learnflow_infra.host.deadline import Deadline
 
 
 def create() -> str:

@@ -9,8 +9,8 @@ import struct
 import time
 
 from learnflow_infra.cluster.local import layout
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure, finding
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host.deadline import Deadline
 
 _NAME = "kubernetes.default.svc.cluster.local"
 _TRY_SECONDS = 0.1  # each try is a new socket, as one that came too early never heals

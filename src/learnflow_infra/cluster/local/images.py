@@ -7,8 +7,8 @@ from pathlib import Path
 
 from learnflow_infra.cluster import canonical
 from learnflow_infra.cluster.local import layout
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.process import run
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.host.process import run
 
 _CTR = ("ctr", "--address", str(layout.CONTAINERD_SOCKET), "--namespace", "k8s.io", "images")
 

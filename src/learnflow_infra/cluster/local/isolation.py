@@ -9,8 +9,8 @@ import socket
 from pathlib import Path
 
 from learnflow_infra.cluster.local import layout
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.process import run
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.host.process import run
 
 NODE_LINK = "eth0"
 

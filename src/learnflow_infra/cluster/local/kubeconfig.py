@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from learnflow_infra.cluster.local import layout
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure, finding
-from learnflow_infra.process import CommandFailed, run
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.host.process import CommandFailed, run
 
 _NAME = layout.NAME
 _NOTE = layout.STATE / "kubeconfig"  # which file has the context, and its state then

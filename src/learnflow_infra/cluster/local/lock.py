@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from learnflow_infra.cluster.local import layout
-from learnflow_infra.deadline import Deadline
+from learnflow_infra.host.deadline import Deadline
 
 _POLL_SECONDS = 0.02
 

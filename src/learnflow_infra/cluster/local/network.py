@@ -14,9 +14,9 @@ from typing import Any
 
 from learnflow_infra.cluster.local import layout
 from learnflow_infra.cluster.local.isolation import NODE_LINK
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure, finding
-from learnflow_infra.process import run
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.host.process import run
 
 LINK = layout.NAME
 _ALIAS = "learnflow-infra local cluster"  # by this a link is known to be ours

@@ -21,8 +21,8 @@ from pathlib import Path
 from learnflow_infra.cluster.local import isolation, layout, objects, past
 from learnflow_infra.cluster.local.api import Api
 from learnflow_infra.cluster.local.components import Component, components
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.process import CommandFailed, run, start
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.host.process import CommandFailed, run, start
 
 _START_SECONDS = 120.0
 _COMMAND_SECONDS = 30.0

@@ -11,8 +11,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from learnflow_infra import certificates
 from learnflow_infra.cluster.local import layout
+from learnflow_infra.host import x509
 
 _DAYS = 3650
 
@@ -51,8 +51,8 @@ def ensure() -> None:
     )
     cluster.issue("apiserver-kubelet-client", "kube-apiserver-kubelet-client")
     cluster.issue("kubelet-server", layout.NAME, names=[layout.NAME, layout.NODE_ADDRESS])
-    cluster.issue("loopback", "localhost", names=["localhost", certificates.LOCALHOST])
-    etcd.issue("etcd", "etcd", names=[certificates.LOCALHOST])
+    cluster.issue("loopback", "localhost", names=["localhost", x509.LOCALHOST])
+    etcd.issue("etcd", "etcd", names=[x509.LOCALHOST])
     etcd.issue("apiserver-etcd-client", "kube-apiserver-etcd-client")
     front.issue("front-proxy-client", "front-proxy-client")
     _service_account_key()
@@ -64,7 +64,7 @@ def ensure() -> None:
 
 class _Authority:
     def __init__(self, file: str, name: str) -> None:
-        self._authority = certificates.Authority.new(name, _DAYS)
+        self._authority = x509.Authority.new(name, _DAYS)
         _write(file, self._authority.pair)
 
     def issue(
@@ -75,7 +75,7 @@ class _Authority:
         _write(file, pair)
 
 
-def _write(file: str, pair: certificates.Pair) -> None:
+def _write(file: str, pair: x509.Pair) -> None:
     _save(layout.PKI / f"{file}.crt", pair.certificate.encode())
     _save(layout.PKI / f"{file}.key", pair.key.encode())
 
@@ -83,11 +83,11 @@ def _write(file: str, pair: certificates.Pair) -> None:
 def _service_account_key() -> None:
     from cryptography.hazmat.primitives import serialization
 
-    key = certificates.new_key()
+    key = x509.new_key()
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    _save(layout.PKI / "service-accounts.key", certificates.private_pem(key).encode())
+    _save(layout.PKI / "service-accounts.key", x509.private_pem(key).encode())
     _save(layout.PKI / "service-accounts.pub", public)
 
 

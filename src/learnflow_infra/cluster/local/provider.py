@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from learnflow_infra import paths, process
 from learnflow_infra.cluster.local import (
     build,
     cgroups,
@@ -26,8 +25,9 @@ from learnflow_infra.cluster.local import (
     network,
     pki,
 )
-from learnflow_infra.deadline import Deadline
-from learnflow_infra.failures import Failure, finding
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host import paths, process
+from learnflow_infra.host.deadline import Deadline
 
 _POLL_SECONDS = 0.02
 _ORDERLY_SECONDS = 90.0  # for pods and components to end by themselves

@@ -1,0 +1,1 @@
+"""From what the API shows to findings: pure functions, and what is read for them."""

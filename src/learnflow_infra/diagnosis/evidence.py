@@ -1,0 +1,112 @@
+"""What a diagnosis reads beyond pods: events, claims, nodes, and the end of one log. All bounded.
+
+Whatever cannot be read is left out: a diagnosis says less then, and never fails for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+from learnflow_infra.diagnosis import redaction
+from learnflow_infra.diagnosis.log_excerpt import excerpt
+from learnflow_infra.diagnosis.state import Evidence, State, is_ready, judge
+from learnflow_infra.diagnosis.symptoms import Log, claims_of
+from learnflow_infra.findings.failures import Failure
+from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.services import Service
+from learnflow_infra.settings import Settings
+
+T = TypeVar("T")
+
+_SOME = 100
+_LOG_BYTES = 8192
+_AT_ONCE = 8
+
+
+def explain(
+    kube: Kube,
+    settings: Settings,
+    service: Service,
+    workload: Object | None,
+    pods: Iterable[Object],
+) -> State:
+    """The state of a service with all that is known of it; a crash with its log's few words."""
+    namespace, pods = settings.cluster.namespace, list(pods)
+    expected = len(service.pods(settings))
+    state = judge(service.name, workload, pods, expected)
+    if state.done or workload is None:
+        return state
+    claims = claims_of(pods, _readable(lambda: kube.list("PersistentVolumeClaim", namespace)))
+    evidence = gather(kube, [workload, *(each for each in pods if not _settled(each))], claims)
+    state = judge(service.name, workload, pods, expected, evidence)
+    if state.log is None:
+        return state
+    lines = last_words(kube, namespace, state.log, lambda: redaction.of_scope(kube, namespace))
+    evidence = replace(evidence, log=lines)
+    return judge(service.name, workload, pods, expected, evidence)
+
+
+def gather(kube: Kube, unsettled: Sequence[Object], claims: Sequence[Object]) -> Evidence:
+    """What events and nodes say of pods that are not ready, of what makes them, and of claims."""
+    items = [*unsettled, *(each for each in claims if not _settled(each))]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        events = pool.map(lambda item: _readable(lambda: _events(kube, item)), items)
+        return Evidence(
+            claims=claims,
+            events=[each for found in events for each in found],
+            nodes=_readable(lambda: _nodes(kube, unsettled)),
+        )
+
+
+def last_words(
+    kube: Kube, namespace: str, log: Log, secrets: Callable[[], set[str]]
+) -> Sequence[str]:
+    """The lines of a log that say why. None where it cannot be read, or what is to be hidden."""
+    return _readable(lambda: _last_words(kube, namespace, log, secrets()))
+
+
+def _readable(read: Callable[[], Sequence[T]]) -> Sequence[T]:
+    try:
+        return read()
+    except Failure:
+        return ()
+
+
+def _settled(item: Object) -> bool:
+    """A pod that is ready, or a claim that is bound: its events matter no more."""
+    return is_ready(item) or item.get("status", {}).get("phase") == "Bound"
+
+
+def _nodes(kube: Kube, unsettled: Sequence[Object]) -> Sequence[Object]:
+    """The pods' nodes; some of all where a pod has none yet."""
+    pods = [each["spec"] for each in unsettled if "containers" in each["spec"]]
+    names = {each.get("nodeName", "") for each in pods}
+    if "" in names:
+        return kube.list("Node", limit=_SOME)
+    return [kube.get("Node", None, name) or {} for name in names]
+
+
+def _events(kube: Kube, item: Object) -> Sequence[Object]:
+    """Those of one object alone, however many its neighbours have."""
+    meta = item["metadata"]
+    fields = f"involvedObject.uid={meta['uid']}"
+    return kube.list("Event", meta["namespace"], fields=fields, limit=_SOME)
+
+
+def _last_words(kube: Kube, namespace: str, log: Log, secrets: set[str]) -> Sequence[str]:
+    data = b""
+    for lines in (50, 10, 2):  # few long lines, where many do not fit to the end
+        data = kube.log(
+            namespace,
+            log.pod,
+            log.container,
+            previous=log.previous,
+            lines=lines,
+            most=_LOG_BYTES,
+        )
+        if len(data) < _LOG_BYTES:
+            break
+    return excerpt(data, secrets, cut=len(data) >= _LOG_BYTES)

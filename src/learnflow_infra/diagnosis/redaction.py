@@ -1,0 +1,64 @@
+"""What must not be shown, whatever a log or an event holds: the values of Secrets.
+
+Raises Failure or ApiError where they cannot be read: then what may hold them is not shown either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import quote
+
+from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.pipeline import apply
+
+# Values of a connection Secret that are no secrets, and would only blur what is said.
+_PUBLIC = {"type", "provider", "host", "port", "username", "database", "dbname"}
+_PUBLIC |= {"bootstrap.servers", "bootstrap-servers", "security.protocol", "sasl.mechanism"}
+_SHORTEST = 6
+_TELLING = re.compile("pass|secret|token|key|credential|auth", re.IGNORECASE).search
+
+
+def of_scope(kube: Kube, namespace: str) -> set[str]:
+    """The scope's secrets, line by line, plain and as in a URL."""
+    return _lines(_values(kube.list("Secret", namespace, manifests.SCOPE_SELECTOR)))
+
+
+def of_pods(kube: Kube, namespace: str, pods: Iterable[Object]) -> set[str]:
+    """What any pods are given of Secrets, and as variables with a telling name."""
+    names, variables = set[str](), []
+    for pod in pods:
+        names |= _references(pod)
+        for container in (*pod["spec"]["containers"], *pod["spec"].get("initContainers", ())):
+            variables += container.get("env", ())
+    found = [kube.get("Secret", namespace, name) for name in sorted(names)]
+    telling = [each.get("value", "") for each in variables if _TELLING(each["name"])]
+    return _lines((*_values(each for each in found if each), *telling))
+
+
+def _references(pod: Object) -> set[str]:
+    """The Secrets that variables and volumes are filled from, wherever the reference stands."""
+    found, left = set[str](), [pod["spec"]]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            for key in ("secretKeyRef", "secretRef", "secret"):
+                reference = each.get(key) or {}
+                found |= {reference[name] for name in ("name", "secretName") if name in reference}
+            left += each.values()
+        elif isinstance(each, list):
+            left += each
+    return found
+
+
+def _values(secrets: Iterable[Object]) -> Iterable[str]:
+    for secret in secrets:
+        for key, value in apply.decoded(secret).items():
+            if key not in _PUBLIC:
+                yield value
+
+
+def _lines(values: Iterable[str]) -> set[str]:
+    lines = {line for each in values for line in (*each.splitlines(), quote(each, safe=""))}
+    return {each.strip() for each in lines if len(each.strip()) >= _SHORTEST}

@@ -1,0 +1,1 @@
+"""What can be found, as data: causes, findings, and the exception that carries them."""

@@ -1,0 +1,49 @@
+"""A finding is one cause met; a Failure ends a command with findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from learnflow_infra.findings.causes import CAUSES, Exit
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cause met: the first of several is the one to mend first."""
+
+    code: str
+    message: str
+    remedy: str
+    service: str | None = None
+
+
+class Failure(Exception):
+    """Ends a command with findings; its exit code is that of the first finding's cause."""
+
+    def __init__(self, *findings: Finding) -> None:
+        self.findings = findings
+        super().__init__("; ".join(f"{each.code}: {each.message}" for each in findings))
+
+    @property
+    def of_cluster(self) -> bool:
+        """Whether it is the cluster that is missing, so that no service can be judged."""
+        return self.exit_code is Exit.NO_CLUSTER
+
+    @property
+    def exit_code(self) -> Exit:
+        return CAUSES[self.findings[0].code].exit
+
+
+def finding(
+    code: str, message: str, *, service: str | None = None, remedy: str | None = None
+) -> Finding:
+    """A finding of a cause in the table, with the table's remedy unless a better one is known."""
+    return Finding(code, message, remedy or CAUSES[code].remedy, service)
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those behind it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

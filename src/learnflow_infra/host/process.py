@@ -1,0 +1,108 @@
+"""Every subprocess goes through here: bounded in time, ended as a group, quotable when it fails."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from learnflow_infra.host.deadline import Deadline
+
+
+@dataclass(frozen=True)
+class Completed:
+    argv: tuple[str, ...]
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class CommandFailed(Exception):
+    """A command that could not start, or ended with a code that the caller did not expect."""
+
+    def __init__(self, completed: Completed) -> None:
+        self.completed = completed
+        lines = (completed.stderr or completed.stdout).strip().splitlines()
+        self.reason = lines[-1][:300] if lines else f"exit code {completed.exit_code}"
+        super().__init__(f"{shlex.join(completed.argv)[:300]}: {self.reason}")
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    deadline: Deadline,
+    stdin: str | None = None,
+    env: Mapping[str, str] | None = None,
+    expect: Sequence[int] | None = (0,),
+) -> Completed:
+    """Run a command to its end.
+
+    `env` is added to this process's own environment. `expect` lists the exit codes that are no
+    error; None accepts any. Raises CommandFailed, and Failure(deadline-passed) after ending the
+    command with all that it started.
+    """
+    try:
+        process = start(argv, stdin=subprocess.PIPE if stdin is not None else None, env=env)
+    except OSError as error:
+        raise CommandFailed(Completed(tuple(argv), 127, "", str(error))) from error
+    try:
+        stdout, stderr = process.communicate(
+            stdin.encode() if stdin is not None else None, timeout=deadline.remaining()
+        )
+    except subprocess.TimeoutExpired:
+        deadline.remaining()
+        raise
+    finally:
+        end(process)
+    completed = Completed(
+        tuple(argv),
+        process.returncode,
+        stdout.decode(errors="replace"),
+        stderr.decode(errors="replace"),
+    )
+    if expect is not None and completed.exit_code not in expect:
+        raise CommandFailed(completed)
+    return completed
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    stdin: int | None = None,
+    stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a command in a session of its own, so that `end` reaches everything it starts.
+
+    Without `stdin` it reads from nothing: it can never wait for a person. Raises OSError.
+    """
+    return subprocess.Popen(
+        list(argv),
+        stdin=subprocess.DEVNULL if stdin is None else stdin,
+        stdout=stdout,
+        stderr=stderr,
+        env={**os.environ, **env} if env else None,
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen[bytes], grace: float = 1.0) -> None:
+    """End a command and its group: asked first, killed after `grace` seconds. Safe to repeat."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            break
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(grace)
+        except subprocess.TimeoutExpired:
+            continue
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()

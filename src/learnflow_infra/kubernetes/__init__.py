@@ -1,0 +1,1 @@
+"""The Kubernetes API, through the user's own kubectl."""

@@ -1,0 +1,1 @@
+"""What `up` does, one file a step; `verify` is the last of them."""

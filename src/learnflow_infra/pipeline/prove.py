@@ -1,0 +1,132 @@
+"""The proof of one service: its pods, its volumes, and a round trip of data by both routes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from learnflow_infra.diagnosis.evidence import explain
+from learnflow_infra.diagnosis.symptoms import claims_of
+from learnflow_infra.findings.failures import Failure, Finding, finding
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.kubernetes.routes import FromHost, InCluster, on_localhost
+from learnflow_infra.pipeline import apply
+from learnflow_infra.services import Access, Secrets, Service
+from learnflow_infra.settings import Settings
+
+ROUND_TRIP_SECONDS = 20.0
+
+
+@dataclass
+class Verdict:
+    """What is known of one service at the end."""
+
+    name: str
+    ready: int = 0
+    total: int = 0
+    seconds: float = 0.0
+    endpoint: str = ""
+    image: str = ""
+    """`official` or `compatible`; empty where no pod says."""
+    findings: Sequence[Finding] = ()
+    changed: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+
+def prove(
+    kube: Kube,
+    settings: Settings,
+    service: Service,
+    deadline: Deadline,
+    *,
+    secrets: Secrets | None = None,
+    reconcile: bool = False,
+) -> Verdict:
+    """Prove a service, or say in the verdict's findings why it is not proved.
+
+    With `reconcile`, what the settings declare inside the service is made so before the proof.
+    A cluster that cannot be reached is raised, not judged.
+    """
+    started = time.monotonic()
+    verdict = Verdict(service.name)
+    try:
+        _prove(kube, settings, service, deadline, verdict, secrets, reconcile)
+    except Failure as failure:
+        if failure.of_cluster:
+            raise
+        verdict.findings = failure.findings
+    verdict.seconds = time.monotonic() - started
+    return verdict
+
+
+def _prove(
+    kube: Kube,
+    settings: Settings,
+    service: Service,
+    deadline: Deadline,
+    verdict: Verdict,
+    secrets: Secrets | None,
+    reconcile: bool,
+) -> None:
+    namespace = settings.cluster.namespace
+    selector = manifests.selector_text(service.name)
+    pods = kube.list("Pod", namespace, selector)
+    workload = kube.get("StatefulSet", namespace, service.name)
+    state = explain(kube, settings, service, workload, pods)
+    verdict.ready, verdict.total = state.ready, state.total
+    verdict.image = _image(pods)
+    if not state.done:
+        ready = f"{state.ready} of {state.total} pods are Running and Ready"
+        raise Failure(
+            *(state.findings or (finding("pods-not-ready", ready, service=service.name),))
+        )
+    claims = claims_of(pods, kube.list("PersistentVolumeClaim", namespace))
+    _check_volumes(claims, service, state.total)
+    if secrets is None:
+        secrets = apply.secrets(kube, settings, service)
+    verdict.endpoint = f"{secrets.connection['host']}:{secrets.connection['port']}"
+
+    step = deadline.within(ROUND_TRIP_SECONDS)
+    access = Access(kube, settings, secrets, step)
+    pod = service.pods(settings)[0]
+    with (
+        InCluster(
+            kube, namespace, pod, service.name, service.proof_connections(settings)
+        ) as inside,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        host = FromHost(kube, namespace, on_localhost(service.host_ports(settings)))
+        # Nobody can log in before.
+        changed = service.reconcile(access, host) if reconcile else []
+        proofs = [pool.submit(service.prove, access, route) for route in (inside, host)]
+        for proof in proofs:
+            proof.result()
+        verdict.changed = changed
+
+
+def _check_volumes(claims: Sequence[Object], service: Service, expected: int) -> None:
+    unbound = [
+        each["metadata"]["name"]
+        for each in claims
+        if each.get("status", {}).get("phase") != "Bound"
+    ]
+    if unbound or len(claims) < expected:
+        said = f"not bound: {', '.join(unbound)}" if unbound else f"{len(claims)} of {expected}"
+        raise Failure(finding("volume-unbound", f"volumes {said}"[:300], service=service.name))
+
+
+def _image(pods: Sequence[Object]) -> str:
+    """Where the pods' image came from: a pulled one has its registry's digest, a loaded one has
+    none."""
+    for pod in pods:
+        for container in pod.get("status", {}).get("containerStatuses") or ():
+            if identity := str(container.get("imageID") or ""):
+                return "official" if "@" in identity else "compatible"
+    return ""

@@ -1,0 +1,25 @@
+"""What Kubernetes tries ever more rarely, up to five minutes apart, or not again: tried now."""
+
+from __future__ import annotations
+
+from learnflow_infra.diagnosis.symptoms import backs_off, claims_of
+from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.services import Service
+from learnflow_infra.settings import Settings
+
+_RETRIED = "learnflow-app/retried"
+
+
+def retry(kube: Kube, settings: Settings, service: Service) -> list[str]:
+    """Have the service's missing pods made, those that are unscheduled looked at, and those that
+    back off replaced; says which ones."""
+    namespace = settings.cluster.namespace
+    pods = kube.list("Pod", namespace, manifests.selector_text(service.name))
+    if len(pods) < len(service.pods(settings)):
+        kube.touch("StatefulSet", namespace, service.name, _RETRIED)
+    if unscheduled := [each for each in pods if not each["spec"].get("nodeName")]:
+        for claim in claims_of(unscheduled, kube.list("PersistentVolumeClaim", namespace)):
+            kube.touch("PersistentVolumeClaim", namespace, claim["metadata"]["name"], _RETRIED)
+    waiting = [each["metadata"]["name"] for each in pods if backs_off(each)]
+    return [f"pod/{name}" for name in waiting if kube.delete("Pod", namespace, name)]

@@ -1,0 +1,271 @@
+"""The one place that prints: the result on standard output, the progress on standard error.
+
+Everything is bounded here, and what came from a cluster is stripped of control characters.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TextIO
+
+from learnflow_infra.findings.causes import CAUSES, RANK, Exit
+from learnflow_infra.findings.failures import Finding
+from learnflow_infra.pipeline.prove import Verdict
+
+SCHEMA = "learnflow-infra/report/v1"
+_MOST_FINDINGS = 5
+_MOST_ROW = 200
+_MOST_BYTES = 2000
+_MOST_JSON_BYTES = 4000
+# How long a string and how many members of a list or object may be, tried in this order.
+_CUTS = ((1000, 100), (400, 50), (200, 20), (80, 10), (40, 8))
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at: `ok`, `warn` with a remedy, `FAIL` with a finding, `-` if not used."""
+
+    name: str
+    said: str
+    level: Literal["ok", "warn", "FAIL", "-"] = "ok"
+    remedy: str = ""
+    finding: Finding | None = None
+
+    @classmethod
+    def failed(cls, name: str, cause: Finding) -> Check:
+        return cls(name, f"{cause.code}: {cause.message}", "FAIL", cause.remedy, cause)
+
+
+@dataclass
+class Report:
+    """What a command ends with."""
+
+    command: str
+    services: Sequence[Verdict] = ()
+    checks: Sequence[Check] = ()
+    findings: Sequence[Finding] = ()
+    cluster: Mapping[str, str] = field(default_factory=dict)
+    changed: Sequence[str] | None = None
+    """What was written, where the command writes; None where it does not."""
+    lines: Sequence[str] = ()
+    """The text of a command that has more to say than verdicts."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """The same for JSON."""
+    rest: str = ""
+    """What a person asked for beside it."""
+    seconds: float = 0.0
+
+    @property
+    def all_findings(self) -> list[Finding]:
+        """One a cause, the most blocking service's first."""
+        by_service: dict[str | None, list[Finding]] = {}
+        for each in self.unmerged_findings:
+            by_service.setdefault(each.service, []).append(each)
+        ordered = sorted(by_service.values(), key=lambda found: RANK[found[0].code])
+        return _merged(each for found in ordered for each in found)[:_MOST_FINDINGS]
+
+    @property
+    def unmerged_findings(self) -> list[Finding]:
+        checked = [each.finding for each in self.checks if each.finding]
+        judged = [each for one in self.services for each in one.findings]
+        return [*self.findings, *checked, *judged]
+
+    @property
+    def exit_code(self) -> Exit:
+        found = self.all_findings
+        return CAUSES[found[0].code].exit if found else Exit.DONE
+
+
+def _merged(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding where services show the same cause."""
+    merged: dict[tuple[str, str], Finding] = {}
+    for each in findings:
+        key = (each.code, "" if CAUSES[each.code].shared else _nameless(each))
+        same = merged.setdefault(key, each)
+        if each.service not in (None, *(same.service or "").split(", ")):
+            services = ", ".join(filter(None, (same.service, each.service)))
+            merged[key] = replace(same, service=services)
+    return list(merged.values())
+
+
+def _nameless(cause: Finding) -> str:
+    """Its message without the service's names and without figures."""
+    text = re.sub(rf"{cause.service}[-\w]*", "", cause.message) if cause.service else cause.message
+    return re.sub(r"\d+", "", text)
+
+
+def clean(text: str) -> str:
+    """Text from outside as one printable line."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def to_json(report: Report) -> str:
+    """The report as one JSON object; its schema is docs/report.schema.json."""
+    body: dict[str, Any] = {
+        "schema": SCHEMA,
+        "command": report.command,
+        "ok": report.exit_code is Exit.DONE,
+        "exit_code": int(report.exit_code),
+        "seconds": round(report.seconds, 2),
+        "services": [
+            {
+                "name": each.name,
+                "ok": each.ok,
+                "pods": {"ready": each.ready, "total": each.total},
+                "seconds": round(each.seconds, 2),
+                "endpoint": each.endpoint,
+                "image": each.image,
+            }
+            for each in report.services
+        ],
+        "findings": [
+            {
+                "code": each.code,
+                "service": each.service,
+                "message": clean(each.message),
+                "remedy": clean(each.remedy),
+            }
+            for each in report.all_findings
+        ],
+    }
+    if report.checks:
+        body["checks"] = [
+            {
+                "name": each.name,
+                "level": each.level,
+                "said": clean(each.said),
+                "remedy": clean(each.remedy),
+            }
+            for each in report.checks
+        ]
+    if report.cluster:
+        body["cluster"] = dict(report.cluster)
+    if report.changed is not None:
+        body["changed"] = list(report.changed)
+    body |= report.details
+    text = _compact(body)
+    if report.command == "render":  # what it is asked for is the whole
+        return text
+    for characters, members in _CUTS:
+        if len(text) <= _MOST_JSON_BYTES:
+            break
+        shorter = {key: _cut(value, characters, members) for key, value in body.items()}
+        text = _compact(shorter | {"cut": True})
+    return text
+
+
+def _compact(body: object) -> str:
+    return json.dumps(body, separators=(",", ":"))
+
+
+def _cut(value: Any, characters: int, members: int) -> Any:
+    """The same with shorter strings, lists and objects."""
+    if isinstance(value, str) and len(value) > characters:
+        return value[: characters - 1] + "…"
+    if isinstance(value, list):
+        return [_cut(each, characters, members) for each in value[:members]]
+    if isinstance(value, dict):
+        kept = list(value.items())[:members]
+        return {key: _cut(each, characters, members) for key, each in kept}
+    return value
+
+
+def to_text(report: Report, color: bool) -> str:
+    """The report for a person."""
+    lines = [clean(line) for line in report.lines]
+    for each in report.services:
+        mark = _paint("ok  ", "32", color) if each.ok else _paint("FAIL", "31", color)
+        row = f"{each.name:<9} {mark} {each.ready}/{each.total} pods  {each.seconds:.1f} s"
+        image = f"  {each.image} image" if each.image else ""
+        lines.append(f"{row}  {each.endpoint}{image}".rstrip())
+    for check in report.checks:
+        lines += _row(check, color)
+    if report.services and not report.all_findings:
+        lines.append("proved: pods, volumes, round trips in the cluster and from the host")
+    for cause in () if report.checks else report.all_findings:
+        where = f"{cause.service}: " if cause.service else ""
+        lines.append(f"{_paint(cause.code, '31', color)}  {where}{clean(cause.message)}")
+        lines.append(f"  -> {clean(cause.remedy)}")
+    if report.changed is not None:
+        lines.append(_changes(report.changed))
+    text = "\n".join(lines)
+    return _bounded(text) if report.services or report.checks or report.findings else text
+
+
+def _row(check: Check, color: bool) -> list[str]:
+    paint = {"ok": "32", "warn": "33", "FAIL": "31", "-": "2"}[check.level]
+    level = _paint(f"{check.level:<4}", paint, color)
+    row = f"{check.name:<14} {level} {clean(check.said)[:_MOST_ROW]}"
+    return [row, f"  -> {clean(check.remedy)}"] if check.remedy else [row]
+
+
+def _changes(changed: Sequence[str]) -> str:
+    if not changed:
+        return "nothing to change"
+    shown = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
+    return f"changed: {shown}"
+
+
+def _bounded(text: str) -> str:
+    data = text.encode()
+    if len(data) <= _MOST_BYTES:
+        return text
+    return data[: _MOST_BYTES - 4].decode(errors="ignore") + "…"
+
+
+def _paint(text: str, code: str, color: bool) -> str:
+    return f"\033[{code}m{text}\033[0m" if color else text
+
+
+def wants_color(stream: TextIO) -> bool:
+    """Colour only on a terminal, and not under NO_COLOR (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def emit(report: Report, *, as_json: bool) -> None:
+    """Print a report to standard output, and the rest to standard error."""
+    text = to_json(report) if as_json else to_text(report, wants_color(sys.stdout))
+    if text:
+        print(text, flush=True)
+    print(report.rest, file=sys.stderr, end="", flush=True)
+
+
+class Progress:
+    """Progress on standard error: one line, rewritten, on a terminal; a line a step off it."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr
+        self._live = self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._started = time.monotonic()
+        self._open = False
+
+    def say(self, text: str) -> None:
+        """One step, in a few words."""
+        line = f"[{time.monotonic() - self._started:5.1f} s] {clean(text)}"
+        if self._live:
+            width = max(20, _columns()) - 1
+            self._stream.write(f"\r\033[K{line[:width]}")
+            self._open = True
+        else:
+            self._stream.write(line[:300] + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Leave a clean line behind."""
+        if self._open:
+            self._stream.write("\r\033[K")
+            self._stream.flush()
+            self._open = False
+
+
+def _columns() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:
+        return 80

@@ -1,0 +1,270 @@
+"""Apache Kafka in KRaft mode: one or three combined brokers and controllers."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Mapping, Sequence
+
+from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.routes import FromHost, Route
+from learnflow_infra.services import Access, Object, password_key
+from learnflow_infra.services.kafka import config, proof, users
+from learnflow_infra.services.kafka.client import application, connected
+from learnflow_infra.services.kafka.config import (
+    BROKER_PORT,
+    CERTIFICATE_FOLDER,
+    CLIENT_PORT,
+    CONTROLLER_PORT,
+    CREDENTIALS_FOLDER,
+    HOST_PORT,
+    JVM_FILE,
+    SCRAM,
+)
+from learnflow_infra.services.shared import authority
+from learnflow_infra.settings import KAFKA_ADMIN, KAFKA_NODE, Settings
+
+# The node's own settings are added to the shared ones by its ordinal. Formatting is done once a
+# volume; Kafka writes meta.properties last, so that a broken-off format is done again.
+_START = """\
+set -e
+id=${HOSTNAME##*-}
+{
+  cat /etc/kafka-shared/server.properties
+  echo "node.id=$id"
+  echo "advertised.listeners=%(advertised)s"
+} > /run/kafka/server.properties
+if [ ! -f /var/lib/kafka/data/log/meta.properties ]; then
+  KAFKA_JVM_PERFORMANCE_OPTS="$JVM -XX:SharedArchiveFile=/opt/kafka/storage.jsa" \\
+    /opt/kafka/bin/kafka-storage.sh format -t "$CLUSTER_ID" -c /run/kafka/server.properties
+fi
+export KAFKA_JVM_PERFORMANCE_OPTS="$JVM -XX:SharedArchiveFile=/opt/kafka/kafka.jsa"
+exec /opt/kafka/bin/kafka-server-start.sh /run/kafka/server.properties
+"""
+
+_JVM = (
+    "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 "
+    f"-Djava.security.properties=/etc/kafka-shared/{JVM_FILE}"
+)
+
+
+class Kafka:
+    name = "kafka"
+
+    def proof_connections(self, settings: Settings) -> int:
+        # Two bootstraps, each followed by a broker's own address, and the other brokers' addresses.
+        return 3 + settings.kafka.brokers
+
+    def image(self, settings: Settings) -> str:
+        return settings.kafka.image
+
+    def pods(self, settings: Settings) -> Sequence[str]:
+        return [f"kafka-{n}" for n in range(settings.kafka.brokers)]
+
+    def host_ports(self, settings: Settings) -> Mapping[int, tuple[str, int]]:
+        first = settings.kafka.host_port
+        return {first + n: (pod, HOST_PORT) for n, pod in enumerate(self.pods(settings))}
+
+    def objects(self, settings: Settings) -> list[Object]:
+        files = config.files(settings, self.pods(settings))
+        return [
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": manifests.metadata(settings, "kafka", "kafka-config"),
+                "data": files,
+            },
+            manifests.network_policy(
+                settings,
+                "kafka",
+                clients=[CLIENT_PORT],
+                peers=[CLIENT_PORT, BROKER_PORT, CONTROLLER_PORT],
+            ),
+            manifests.service(settings, "kafka", "kafka", {"client": CLIENT_PORT}),
+            manifests.service(
+                settings,
+                "kafka-brokers",
+                "kafka",
+                {"client": CLIENT_PORT, "broker": BROKER_PORT, "controller": CONTROLLER_PORT},
+                headless=True,
+            ),
+            manifests.stateful_set(
+                settings,
+                "kafka",
+                governing_service="kafka-brokers",
+                replicas=settings.kafka.brokers,
+                user=1000,
+                container=self._container(settings),
+                volumes=[
+                    {"name": "config", "configMap": {"name": "kafka-config"}},
+                    *self._secret_volumes(settings),
+                    {"name": "run", "emptyDir": {"sizeLimit": "1Mi"}},
+                    {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
+                ],
+                volume_size=settings.kafka.volume,
+                storage_class=settings.kafka.storage_class,
+                configuration=files,
+            ),
+        ]
+
+    def _secret_volumes(self, settings: Settings) -> list[Object]:
+        """What a node needs of the Secrets: its own password, and its certificate."""
+        password = {"key": password_key(KAFKA_NODE), "path": "password"}
+        mounted: Object = {"secretName": "kafka-credentials", "items": [password]}
+        volumes = [{"name": "node", "secret": mounted | {"defaultMode": 0o440}}]
+        if settings.security.encryption:
+            volumes.append(authority.volume("kafka"))
+        return volumes
+
+    def _container(self, settings: Settings) -> Object:
+        kafka = settings.kafka
+        heap = config.heap(settings)
+        start = _START % {"advertised": config.advertised(settings)}
+        tls = {"name": "tls", "mountPath": CERTIFICATE_FOLDER, "readOnly": True}
+        return {
+            "image": kafka.image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["bash", "-c", start],
+            "env": [
+                {"name": "BROKERS", "value": config.domain(settings)},
+                {"name": "JVM", "value": _JVM},
+                {"name": "KAFKA_HEAP_OPTS", "value": f"-Xms{heap}m -Xmx{heap}m"},
+                {"name": "LOG_DIR", "value": "/tmp/logs"},
+                # Anything but empty keeps the start script from turning JMX's agent on.
+                {"name": "KAFKA_JMX_OPTS", "value": " "},
+                # Without this the start script turns on a garbage collection log file.
+                {"name": "EXTRA_ARGS", "value": "-name kafkaServer"},
+                {
+                    "name": "CLUSTER_ID",
+                    "valueFrom": {
+                        "secretKeyRef": {"name": "kafka-credentials", "key": "cluster-id"}
+                    },
+                },
+            ],
+            "ports": [
+                {"name": "client", "containerPort": CLIENT_PORT},
+                {"name": "broker", "containerPort": BROKER_PORT},
+                {"name": "controller", "containerPort": CONTROLLER_PORT},
+                {"name": "host", "containerPort": HOST_PORT},
+            ],
+            "resources": {
+                "requests": {"cpu": kafka.cpu, "memory": kafka.memory},
+                "limits": {"memory": kafka.memory},
+            },
+            "volumeMounts": [
+                {"name": "data", "mountPath": "/var/lib/kafka/data"},
+                {"name": "config", "mountPath": "/etc/kafka-shared"},
+                {"name": "node", "mountPath": CREDENTIALS_FOLDER, "readOnly": True},
+                *([tls] if settings.security.encryption else []),
+                {"name": "run", "mountPath": "/run/kafka"},
+                {"name": "tmp", "mountPath": "/tmp"},
+            ],
+            **manifests.startup(manifests.port_open(CLIENT_PORT)),
+        }
+
+    def credentials(self, settings: Settings) -> Object:
+        names = [
+            KAFKA_NODE,
+            KAFKA_ADMIN,
+            *(user.name for user in users.users(settings.kafka)),
+        ]
+        values = {
+            "cluster-id": _random_id(),
+            **self.fixed(settings),
+            **{password_key(name): secrets.token_urlsafe(24) for name in names},
+        }
+        return manifests.secret(settings, "kafka", "kafka-credentials", values, data=True)
+
+    def fixed(self, settings: Settings) -> Mapping[str, str]:
+        # The controllers' quorum is written into every volume: a new member without the log could
+        # win an election and lose it.
+        return {"brokers": str(settings.kafka.brokers)}
+
+    def connections(
+        self, settings: Settings, credentials: Mapping[str, str], authority: str
+    ) -> list[Object]:
+        kafka = settings.kafka
+        others = {f"kafka-connection-{user.name}": user.name for user in kafka.users}
+        named = {"kafka-connection": kafka.user, "kafka-admin": KAFKA_ADMIN, **others}
+        return [
+            self._connection(settings, secret, user, credentials[password_key(user)], authority)
+            for secret, user in named.items()
+        ]
+
+    def _connection(
+        self, settings: Settings, secret: str, user: str, password: str, authority: str
+    ) -> Object:
+        host = f"kafka.{settings.cluster.namespace}.svc"
+        bootstrap = f"{host}:{CLIENT_PORT}"
+        values = {
+            "type": "kafka",
+            "provider": "learnflow-infra",
+            "host": host,
+            "port": str(CLIENT_PORT),
+            "uri": f"kafka://{bootstrap}",
+            "bootstrap.servers": bootstrap,
+            "bootstrap-servers": bootstrap,
+            "security.protocol": config.protocol(settings),
+            "sasl.mechanism": SCRAM,
+            "sasl.jaas.config": config.scram_login(user, password),
+            "username": user,
+            "password": password,
+        }
+        if authority:
+            values["ca.crt"] = authority
+        kind = "servicebinding.io/kafka"
+        return manifests.secret(settings, "kafka", secret, values, kind=kind)
+
+    def client_hint(self, settings: Settings, authority: str) -> Mapping[str, str]:
+        hint = {
+            "bootstrap.servers": ",".join(self._localhost(settings)),
+            "security.protocol": config.protocol(settings),
+            "sasl.mechanism": SCRAM,
+            "user": settings.kafka.user,
+        }
+        return hint | ({"ssl.ca.location": authority} if authority else {})
+
+    # ---- inside the running service
+
+    def load_client(self) -> None:
+        import kafka  # noqa: F401
+
+    def reconcile(self, access: Access, route: Route) -> list[str]:
+        """Make the declared topics, users and rights so. Existing topics are never changed."""
+        settings = access.settings
+        pods = zip(self.pods(settings), self._nodes(settings, BROKER_PORT), strict=True)
+        brokers = {address: pod for pod, address in pods}
+        targets = {address: (pod, BROKER_PORT) for address, pod in brokers.items()}
+        inner = FromHost(access.kube, settings.cluster.namespace, targets)
+        return users.reconcile(access, inner, brokers, route, self._localhost(settings))
+
+    def log_in(self, access: Access, route: Route) -> None:
+        addresses = self._localhost(access.settings)
+        with connected(access, route, addresses, application(access)) as client:
+            client.admin()
+
+    def prove(self, access: Access, route: Route) -> None:
+        """A round trip as the application's user, and the cluster as its administrator sees it."""
+        settings = access.settings
+        if route.name == "host":
+            addresses = self._localhost(settings)
+            proof.prove(access, route, addresses, set(addresses))
+        else:
+            bootstrap = [access.connection["bootstrap.servers"]]
+            proof.prove(access, route, bootstrap, set(self._nodes(settings, CLIENT_PORT)))
+
+    def _localhost(self, settings: Settings) -> list[str]:
+        return [f"localhost:{port}" for port in self.host_ports(settings)]
+
+    def _nodes(self, settings: Settings, port: int) -> list[str]:
+        domain = config.domain(settings)
+        return [f"{pod}.{domain}:{port}" for pod in self.pods(settings)]
+
+
+def _random_id() -> str:
+    """A cluster id in Kafka's own form: 16 random bytes in URL-safe base64 without padding, and, as
+    `kafka-storage.sh random-uuid` gives it, without a dash in front, which would be an option."""
+    while True:
+        text = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text

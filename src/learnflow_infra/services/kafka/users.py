@@ -1,0 +1,240 @@
+"""Topics, users and their rights, made so in the running cluster as the settings declare them.
+
+Topics are only added. Users and rights are the settings' alone: what they do not declare goes.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.kubernetes.routes import Route
+from learnflow_infra.services import Access
+from learnflow_infra.services.kafka import certificate
+from learnflow_infra.services.kafka.client import CREATE, Client, Login, admits, connected, known
+from learnflow_infra.services.kafka.config import PLAIN, SCRAM
+from learnflow_infra.services.kafka.errors import restart
+from learnflow_infra.settings import KAFKA_ADMIN, KAFKA_NODE, KafkaSettings, KafkaUser
+
+_POLL_SECONDS = 0.01
+# A node whose log takes a user out may forget all others at its next start (ScramDelta.apply of
+# Kafka 4.3.0). Instead he gets a password that nobody knows, and iterations that nobody else sets.
+_SHUT_OUT_ITERATIONS = 4097
+
+# What an access allows on names that begin as declared. READ and WRITE include DESCRIBE.
+# https://kafka.apache.org/documentation/#security_authz
+_ALLOWED = {
+    "read": (("TOPIC", "READ"), ("GROUP", "READ")),
+    "write": (
+        *(("TOPIC", "READ"), ("TOPIC", "WRITE")),
+        *(("TRANSACTIONAL_ID", "WRITE"), ("GROUP", "READ")),
+    ),
+    "own": (("TOPIC", "ALL"), ("TRANSACTIONAL_ID", "ALL"), ("GROUP", "ALL")),
+}
+
+
+class Right(NamedTuple):
+    """One line of Kafka's access control list, in Kafka's own words."""
+
+    principal: str
+    operation: str
+    resource: str
+    name: str
+    pattern: str = "PREFIXED"
+    permission: str = "ALLOW"
+    host: str = "*"
+
+
+def users(kafka: KafkaSettings) -> list[KafkaUser]:
+    """The application's user and the others that the settings declare."""
+    prefixes = kafka.user_prefixes
+    return [KafkaUser(kafka.user, "own", prefixes, prefixes), *kafka.users]
+
+
+def rights(kafka: KafkaSettings) -> set[Right]:
+    """Everything that anyone but the nodes and the administrator may do."""
+    return {
+        Right(f"User:{user.name}", operation, resource, prefix)
+        for user in users(kafka)
+        for resource, operation in _ALLOWED[user.access]
+        for prefix in (user.groups if resource == "GROUP" else user.topics)
+    }
+
+
+def reconcile(
+    access: Access,
+    inner: Route,
+    brokers: Mapping[str, str],
+    outer: Route,
+    clients: Sequence[str],
+) -> list[str]:
+    """Make certificates, topics, rights and users so; says what it changed.
+
+    It logs in as the nodes do, at the addresses `brokers` of the pods, since no other user is there
+    at first. `clients` are each broker's address for users.
+    """
+    node = known(access, KAFKA_NODE, PLAIN)
+    # The way leads into the very pods that have this password; a certificate to be renewed may be
+    # one that no one trusts any more.
+    with connected(access, inner, list(brokers), node, checked=False) as client:
+        admin = _admin_of_nodes(access, client)
+        changed = _topics(access, client, admin)
+        with client.doing("making users' rights so"):
+            changed += _rights(access, client, admin)
+        if access.settings.security.encryption:
+            pods = {address.partition(":")[0]: pod for address, pod in brokers.items()}
+            changed += certificate.renew(access, client, admin, pods)
+        names = [KAFKA_ADMIN, *(user.name for user in users(access.settings.kafka))]
+        logins = {name: known(access, name) for name in names}
+
+        # Last: the log of all this is one sequence, so that who is let in has his rights as well.
+        with client.doing("making users so"):
+            return changed + _users(access, admin, logins, outer, clients)
+
+
+def _admin_of_nodes(access: Access, client: Client) -> Any:
+    from kafka.errors import SaslAuthenticationFailedError
+
+    try:
+        return client.admin()
+    except SaslAuthenticationFailedError as error:
+        message = "the Secret kafka-credentials is not the one that the nodes were started with"
+        remedy = restart(access.settings)
+        found = finding("kafka-node-password", message, service="kafka", remedy=remedy)
+        raise Failure(found) from error
+
+
+def _topics(access: Access, client: Client, admin: Any) -> list[str]:
+    present = set(admin.list_topics())
+    missing = {
+        each.name: {"num_partitions": each.partitions}
+        for each in access.settings.kafka.topics
+        if each.name not in present
+    }
+    if missing:
+        with client.doing(CREATE):
+            admin.create_topics(missing)
+    return [f"topic {name}" for name in missing]
+
+
+def _rights(access: Access, client: Client, admin: Any) -> list[str]:
+    wanted = rights(access.settings.kafka)
+    present = _rights_seen(client)[0]
+    added, removed = wanted - present, present - wanted
+    if added:
+        _check("rights", admin.create_acls([_acl(each) for each in added])["failed"])
+    if removed:
+        answers = admin.delete_acls([_acl(each) for each in removed])
+        _check("rights", [error for _, _, error in answers if error.errno])
+    if added or removed:
+        _until(access, lambda: all(each == wanted for each in _rights_seen(client)))
+    return sorted({f"rights of {each.principal.removeprefix('User:')}" for each in added | removed})
+
+
+def _rights_seen(client: Client) -> list[set[Right]]:
+    """All rights, as each of the brokers knows them."""
+    from kafka.admin import (
+        ACLOperation,
+        ACLPermissionType,
+        ACLResourcePatternType,
+        ResourceType,
+    )
+    from kafka.protocol.admin import DescribeAclsRequest
+
+    request = DescribeAclsRequest(
+        resource_type_filter=ResourceType.ANY,
+        resource_name_filter=None,
+        pattern_type_filter=ACLResourcePatternType.ANY,
+        principal_filter=None,
+        host_filter=None,
+        operation=ACLOperation.ANY,
+        permission_type=ACLPermissionType.ANY,
+    )
+    return [
+        {
+            Right(
+                each.principal,
+                ACLOperation(each.operation).name,
+                ResourceType(resource.resource_type).name,
+                resource.resource_name,
+                ACLResourcePatternType(resource.pattern_type).name,
+                ACLPermissionType(each.permission_type).name,
+                each.host,
+            )
+            for resource in answer.resources
+            for each in resource.acls
+        }
+        for answer in client.ask_each_broker(request)
+    ]
+
+
+def _acl(right: Right) -> Any:
+    from kafka.admin import (
+        ACL,
+        ACLOperation,
+        ACLPermissionType,
+        ACLResourcePatternType,
+        ResourcePattern,
+        ResourceType,
+    )
+
+    return ACL(
+        right.principal,
+        right.host,
+        ACLOperation[right.operation],
+        ACLPermissionType[right.permission],
+        ResourcePattern(
+            ResourceType[right.resource], right.name, ACLResourcePatternType[right.pattern]
+        ),
+    )
+
+
+def _users(
+    access: Access, admin: Any, logins: Mapping[str, Login], outer: Route, clients: Sequence[str]
+) -> list[str]:
+    from kafka.admin import UserScramCredentialUpsertion
+
+    present = {
+        (name, each["mechanism"])
+        for name, found in admin.describe_user_scram_credentials().items()
+        for each in found["credential_infos"]
+        if each["iterations"] != _SHUT_OUT_ITERATIONS
+    }
+
+    def admitted(name: str) -> bool:
+        """Whether every broker takes the password, which can be tried but never read."""
+        return all(admits(access, outer, address, logins[name]) for address in clients)
+
+    known = [name for name in logins if name in dict(present)]
+    with ThreadPoolExecutor(len(logins)) as pool:
+        right = {name for name, said in zip(known, pool.map(admitted, known), strict=True) if said}
+    wrong = [name for name in logins if name not in right]
+    gone = sorted(each for each in present if each[0] not in logins)
+    changes = [UserScramCredentialUpsertion(name, SCRAM, logins[name].password) for name in wrong]
+    changes += [
+        UserScramCredentialUpsertion(
+            name, mechanism, secrets.token_urlsafe(24), _SHUT_OUT_ITERATIONS
+        )
+        for name, mechanism in gone
+    ]
+    if changes:
+        answers = admin.alter_user_scram_credentials(changes)
+        _check("users", [error for error in answers.values() if error])
+    return [*(f"user {name}" for name in wrong), *(f"user {name} removed" for name in dict(gone))]
+
+
+def _until(access: Access, condition: Callable[[], bool]) -> None:
+    """Wait for brokers to follow what the controllers have written."""
+    while not condition():
+        access.deadline.remaining()
+        time.sleep(_POLL_SECONDS)
+
+
+def _check(what: str, errors: Sequence[object]) -> None:
+    if errors:
+        message = f"Kafka refuses to change {what}: {errors[0]}"
+        raise Failure(finding("reconcile-failed", message[:300], service="kafka"))
