@@ -12,7 +12,7 @@ import pytest
 from issued import of_a_year
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host.x509 import Authority, Pair
-from learnflow_infra.pipeline.apply import decoded
+from learnflow_infra.kubernetes.secrets import decoded
 from learnflow_infra.services import registry
 from learnflow_infra.services.shared import authority, tls
 from learnflow_infra.settings import Settings

@@ -14,7 +14,7 @@ from learnflow_infra.diagnosis import reasons
 from learnflow_infra.diagnosis.log_excerpt import excerpt
 from learnflow_infra.diagnosis.state import Evidence, State, judge
 from learnflow_infra.findings.causes import CAUSES
-from learnflow_infra.pipeline.prove import Verdict
+from learnflow_infra.findings.verdict import Verdict
 
 UID = "u-1"
 

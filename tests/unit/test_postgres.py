@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnflow_infra.pipeline.apply import decoded
+from learnflow_infra.kubernetes.secrets import decoded
 from learnflow_infra.services.postgres import roles as postgres_roles
 from learnflow_infra.services.postgres.service import Postgres, scram_verifier
 from learnflow_infra.settings import Settings, parse

@@ -14,8 +14,8 @@ from learnflow_infra import report
 from learnflow_infra.findings import causes
 from learnflow_infra.findings.causes import CAUSES
 from learnflow_infra.findings.failures import Finding, finding
+from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host import paths
-from learnflow_infra.pipeline.prove import Verdict
 
 SCHEMA = json.loads((paths.shipped("skills").parent / "docs/report.schema.json").read_text())
 

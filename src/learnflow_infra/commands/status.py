@@ -9,7 +9,7 @@ from learnflow_infra import cluster
 from learnflow_infra.commands import Request, place
 from learnflow_infra.diagnosis.state import judge
 from learnflow_infra.host import x509
-from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes import manifests, secrets
 from learnflow_infra.kubernetes.client import Kube, Object
 from learnflow_infra.pipeline import apply
 from learnflow_infra.report import Report
@@ -66,7 +66,7 @@ def _certificate_ends(objects: Mapping[apply.Key, Object], service: Service) -> 
     """The day on which a service's certificate ends; None where clients are told of none."""
 
     def values(name: str) -> dict[str, str]:
-        return apply.decoded(objects.get(("Secret", name), {}))
+        return secrets.decoded(objects.get(("Secret", name), {}))
 
     if "ca.crt" not in values(f"{service.name}-connection"):
         return None

@@ -11,12 +11,13 @@ from learnflow_infra.diagnosis.state import State
 from learnflow_infra.diagnosis.symptoms import STALLED
 from learnflow_infra.findings.causes import CAUSES
 from learnflow_infra.findings.failures import Failure
+from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host import x509
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.pipeline import apply
 from learnflow_infra.pipeline.capacity import check_room
 from learnflow_infra.pipeline.images import supply
-from learnflow_infra.pipeline.prove import Verdict, prove
+from learnflow_infra.pipeline.prove import prove
 from learnflow_infra.pipeline.unblock import retry
 from learnflow_infra.pipeline.wait import wait
 from learnflow_infra.report import Report

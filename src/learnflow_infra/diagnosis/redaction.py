@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube, Object
-from learnflow_infra.pipeline import apply
+from learnflow_infra.kubernetes.secrets import decoded
 
 # Values of a connection Secret that are no secrets, and would only blur what is said.
 _PUBLIC = {"type", "provider", "host", "port", "username", "database", "dbname"}
@@ -54,7 +54,7 @@ def _references(pod: Object) -> set[str]:
 
 def _values(secrets: Iterable[Object]) -> Iterable[str]:
     for secret in secrets:
-        for key, value in apply.decoded(secret).items():
+        for key, value in decoded(secret).items():
             if key not in _PUBLIC:
                 yield value
 

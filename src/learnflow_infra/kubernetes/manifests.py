@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from learnflow_infra.kubernetes.secrets import encoded
 from learnflow_infra.settings import SCOPE, Settings
 
 Object = dict[str, Any]
@@ -133,11 +133,6 @@ def secret(
         "type": kind,
         "data": encoded(values),
     }
-
-
-def encoded(values: Mapping[str, str]) -> dict[str, str]:
-    """Values in the form that a Secret's data has."""
-    return {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
 
 
 def service(

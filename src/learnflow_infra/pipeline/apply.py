@@ -6,7 +6,6 @@ changed or deleted.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import json
@@ -20,6 +19,7 @@ from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host.x509 import Authority
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import FIELD_MANAGER, ApiError, Kube
+from learnflow_infra.kubernetes.secrets import decoded, encoded
 from learnflow_infra.services import Object, Secrets, Service
 from learnflow_infra.services.shared import authority
 from learnflow_infra.settings import SCOPE, Settings
@@ -112,12 +112,6 @@ def secrets(kube: Kube, settings: Settings, service: Service) -> Secrets:
     return Secrets(values("connection"), values("credentials"))
 
 
-def decoded(secret: Object) -> dict[str, str]:
-    """The values of a Secret."""
-    data: Mapping[str, str] = secret.get("data") or {}
-    return {key: base64.b64decode(value).decode(errors="replace") for key, value in data.items()}
-
-
 def _authority(
     kube: Kube, settings: Settings, live: Mapping[Key, Object], result: Applied
 ) -> Authority:
@@ -147,7 +141,7 @@ def _credentials(
             raise Failure(finding("setting-fixed", message, service=service.name))
     wanted = {key: values.get(key, value) for key, value in made.items()}
     if wanted != values:
-        _replace(kube, new | {"data": manifests.encoded(wanted)}, current, result)
+        _replace(kube, new | {"data": encoded(wanted)}, current, result)
     return wanted
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 from learnflow_infra.diagnosis.evidence import explain
 from learnflow_infra.diagnosis.symptoms import claims_of
-from learnflow_infra.findings.failures import Failure, Finding, finding
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube, Object
@@ -19,25 +19,6 @@ from learnflow_infra.services import Access, Secrets, Service
 from learnflow_infra.settings import Settings
 
 ROUND_TRIP_SECONDS = 20.0
-
-
-@dataclass
-class Verdict:
-    """What is known of one service at the end."""
-
-    name: str
-    ready: int = 0
-    total: int = 0
-    seconds: float = 0.0
-    endpoint: str = ""
-    image: str = ""
-    """`official` or `compatible`; empty where no pod says."""
-    findings: Sequence[Finding] = ()
-    changed: list[str] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        return not self.findings
 
 
 def prove(

@@ -16,7 +16,7 @@ from typing import Any, Literal, TextIO
 
 from learnflow_infra.findings.causes import CAUSES, RANK, Exit
 from learnflow_infra.findings.failures import Finding
-from learnflow_infra.pipeline.prove import Verdict
+from learnflow_infra.findings.verdict import Verdict
 
 SCHEMA = "learnflow-infra/report/v1"
 _MOST_FINDINGS = 5

@@ -7,7 +7,7 @@ otherwise within a minute or two.
 from __future__ import annotations
 
 from learnflow_infra.findings.failures import Failure, finding
-from learnflow_infra.pipeline import apply
+from learnflow_infra.kubernetes.secrets import decoded
 from learnflow_infra.services import Access
 from learnflow_infra.services.shared import authority
 
@@ -22,7 +22,7 @@ def wanted(access: Access, service: str) -> str:
     secret = access.kube.get("Secret", access.settings.cluster.namespace, name)
     if secret is None:
         raise pending(service, f"the Secret {name} is not there")
-    return apply.decoded(secret)["tls.crt"]
+    return decoded(secret)["tls.crt"]
 
 
 def begin(access: Access, pod: str) -> int:
