@@ -178,7 +178,7 @@ def _add_rest(arguments: argparse.Namespace, argv: list[str], report: Report) ->
     """What --verbose and --report ask for."""
     from learnflow_infra.diagnosis import support_bundle
 
-    text = support_bundle.dump(argv, _settings(arguments), report.unmerged_findings)
+    text = support_bundle.collect(argv, _settings(arguments), report.unmerged_findings)
     if arguments.verbose:
         report.rest = support_bundle.bounded(text, support_bundle.MOST_SHOWN_BYTES)
     if arguments.report:

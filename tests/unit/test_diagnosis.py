@@ -652,7 +652,7 @@ def test_whatever_the_api_shows_is_judged_in_bounded_words(
         assert each.code in CAUSES
         assert len(each.message) <= 1100
     for each in state.symptoms:
-        assert 0 <= each.patience <= math.inf
+        assert 0 <= each.grace <= math.inf
     text = report.to_text(report.Report("up", [Verdict("kafka", findings=state.findings)]), False)
     assert len(text.encode()) <= 2000
 

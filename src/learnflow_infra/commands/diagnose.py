@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from learnflow_infra import cluster
 from learnflow_infra.commands import Request, place
 from learnflow_infra.diagnosis import evidence, redaction, workloads
-from learnflow_infra.diagnosis.state import Evidence, State, is_ready, merged, told
+from learnflow_infra.diagnosis.state import Evidence, State, findings_of, is_ready, merged
 from learnflow_infra.diagnosis.symptoms import Symptom, claims_of
 from learnflow_infra.diagnosis.workloads import Objects, Workload
 from learnflow_infra.findings.failures import Failure, Finding, finding
@@ -34,12 +34,12 @@ def diagnose(request: Request, *, named: bool) -> Report:
     provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
     with Kube(provider.kubectl, provider.context, deadline) as kube:
         _require(kube, settings.cluster.namespace, named=named)
-        shown = _shown(kube, settings.cluster.namespace)
-        states = _services(request, settings, kube, shown, always=not named)
-        others = [each for each in workloads.found(shown) if not _is_service(each.kind, each.item)]
+        listed = _listed(kube, settings.cluster.namespace)
+        states = _services(request, settings, kube, listed, always=not named)
+        others = [each for each in workloads.found(listed) if not _is_service(each.kind, each.item)]
         findings = [each for state in states for each in state.findings]
-        findings += _others(kube, settings.cluster.namespace, shown, others)
-    living = [each for each in shown["Pod"] if each["status"]["phase"] not in _ENDED]
+        findings += _others(kube, settings.cluster.namespace, listed, others)
+    living = [each for each in listed["Pod"] if each["status"]["phase"] not in _ENDED]
     ready = sum(is_ready(each) for each in living)
     lead = f"namespace {settings.cluster.namespace}" if findings else "nothing wrong"
     line = f"{lead}: {ready} of {len(living)} pods ready"
@@ -61,7 +61,7 @@ def _require(kube: Kube, namespace: str, *, named: bool) -> None:
         raise Failure(finding("namespace-terminating", f"namespace {namespace} is being deleted"))
 
 
-def _shown(kube: Kube, namespace: str) -> Objects:
+def _listed(kube: Kube, namespace: str) -> Objects:
     with ThreadPoolExecutor(len(_KINDS)) as pool:
         listed = pool.map(lambda kind: kube.list(kind, namespace), _KINDS)
         return dict(zip(_KINDS, listed, strict=True))
@@ -72,44 +72,44 @@ def _is_service(kind: str, item: Object) -> bool:
 
 
 def _services(
-    request: Request, settings: Settings, kube: Kube, shown: Objects, *, always: bool
+    request: Request, settings: Settings, kube: Kube, listed: Objects, *, always: bool
 ) -> Sequence[State]:
     """Of the services that are there; of those that are not, where they are `always` expected."""
     own = {
         each["metadata"]["name"]: each
-        for each in shown["StatefulSet"]
+        for each in listed["StatefulSet"]
         if _is_service("StatefulSet", each)
     }
     return [
-        evidence.explain(kube, settings, service, own.get(service.name), shown["Pod"])
+        evidence.explain(kube, settings, service, own.get(service.name), listed["Pod"])
         for service in request.services
         if always or service.name in own
     ]
 
 
 def _others(
-    kube: Kube, namespace: str, shown: Objects, others: Sequence[Workload]
+    kube: Kube, namespace: str, listed: Objects, others: Sequence[Workload]
 ) -> Sequence[Finding]:
     """What is wrong with the other workloads, with the log of the first that has one."""
     sample = [item for each in others for item in each.unsettled[:_MOST_OF_ONE]]
     sample = sample[:_MOST_LOOKED_AT]
-    claims = claims_of(sample, shown["PersistentVolumeClaim"])
+    claims = claims_of(sample, listed["PersistentVolumeClaim"])
     known = evidence.gather(kube, sample, claims) if sample else Evidence()
     now = datetime.now(UTC)
     found = [symptom for each in others for symptom in workloads.symptoms(each, known, now)]
-    services = [each for each in shown["Service"] if not manifests.in_scope(each)]
-    found += workloads.unserved(services, shown)
+    services = [each for each in listed["Service"] if not manifests.in_scope(each)]
+    found += workloads.unserved(services, listed)
     causes = merged(found, _MOST_CAUSES)
-    return told(None, causes, _last_words(kube, namespace, shown, causes))
+    return findings_of(None, causes, _log_excerpt(kube, namespace, listed, causes))
 
 
-def _last_words(
-    kube: Kube, namespace: str, shown: Objects, symptoms: Sequence[Symptom]
+def _log_excerpt(
+    kube: Kube, namespace: str, listed: Objects, symptoms: Sequence[Symptom]
 ) -> Sequence[str]:
     log = next((each.log for each in symptoms if each.log), None)
     if log is None:
         return ()
-    pod = next(each for each in shown["Pod"] if each["metadata"]["name"] == log.pod)
-    return evidence.last_words(
+    pod = next(each for each in listed["Pod"] if each["metadata"]["name"] == log.pod)
+    return evidence.log_excerpt(
         kube, namespace, log, lambda: redaction.of_pods(kube, namespace, [pod])
     )

@@ -18,7 +18,7 @@ from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, run
 from learnflow_infra.kubernetes import resources
 from learnflow_infra.kubernetes.client import ApiError, Kube
-from learnflow_infra.pipeline.capacity import check_room, is_default
+from learnflow_infra.pipeline.capacity import check_capacity, is_default
 from learnflow_infra.report import Check, Report
 from learnflow_infra.settings import mebibytes
 
@@ -128,7 +128,7 @@ def _cluster(
         probes: list[tuple[str, Probe]] = [
             ("cluster", lambda: _server(kube)),
             ("permissions", lambda: _permissions(kube, request.settings.cluster.namespace)),
-            ("room", lambda: _room(request, kube)),
+            ("room", lambda: _capacity(request, kube)),
             ("policies", lambda: [_policies(provider, kube)]),
         ]
         with ThreadPoolExecutor(len(probes)) as pool:
@@ -209,17 +209,21 @@ def _policies(provider: Provider, kube: Kube) -> Check:
     return Check("policies", f"{said}: {why}", "warn", remedy)
 
 
-def _room(request: Request, kube: Kube) -> Iterable[Check]:
+def _capacity(request: Request, kube: Kube) -> Iterable[Check]:
     failed = []
     try:
-        room = check_room(kube, request.settings, request.services)
+        capacity = check_capacity(kube, request.settings, request.services)
     except Failure as failure:
         for each in failure.findings:
             name = "volumes" if each.code == "storage-class-missing" else "room"
             failed.append(Check.failed(name, each))
     else:
         remedy = 'Give the cluster more, or set size = "small" in infra.toml.'
-        yield Check("room", room.said, "warn", remedy) if room.note else Check("room", room.said)
+        yield (
+            Check("room", capacity.message, "warn", remedy)
+            if capacity.note
+            else Check("room", capacity.message)
+        )
     if not any(each.name == "volumes" for each in failed):
         classes = ", ".join(
             f"{each['metadata']['name']}{' (default)' if is_default(each) else ''}"

@@ -1,4 +1,4 @@
-"""`up`: the cluster, the room, the objects, the wait and the proof, in this order."""
+"""`up`: the cluster, its capacity, the objects, the wait and the proof, in this order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host import x509
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.pipeline import apply
-from learnflow_infra.pipeline.capacity import check_room
+from learnflow_infra.pipeline.capacity import check_capacity
 from learnflow_infra.pipeline.images import supply
 from learnflow_infra.pipeline.prove import prove
 from learnflow_infra.pipeline.unblock import retry
@@ -41,7 +41,7 @@ def up(request: Request) -> Report:
         references = [service.image(settings) for service in services]
         supply(provider, references, settings.images.source, deadline, say)
         steps.end("images")
-        room = check_room(kube, settings, services)
+        capacity = check_capacity(kube, settings, services)
         applied = apply.apply(kube, settings, services)
         steps.end("apply")
         say(f"applied: {len(applied.changed)} changed, {len(applied.pruned)} pruned")
@@ -59,7 +59,7 @@ def up(request: Request) -> Report:
         steps.end("services")
     changed = [*applied.changed, *applied.pruned, *(x for one in verdicts for x in one.changed)]
     where = place(provider, settings)
-    notes = [room.note] if room.note else []
+    notes = [capacity.note] if capacity.note else []
     details = {"steps": steps.seconds, "notes": notes}
     return Report("up", verdicts, cluster=where, changed=changed, lines=notes, details=details)
 

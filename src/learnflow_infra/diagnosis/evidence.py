@@ -44,7 +44,7 @@ def explain(
     state = judge(service.name, workload, pods, expected, evidence)
     if state.log is None:
         return state
-    lines = last_words(kube, namespace, state.log, lambda: redaction.of_scope(kube, namespace))
+    lines = log_excerpt(kube, namespace, state.log, lambda: redaction.of_scope(kube, namespace))
     evidence = replace(evidence, log=lines)
     return judge(service.name, workload, pods, expected, evidence)
 
@@ -61,11 +61,11 @@ def gather(kube: Kube, unsettled: Sequence[Object], claims: Sequence[Object]) ->
         )
 
 
-def last_words(
+def log_excerpt(
     kube: Kube, namespace: str, log: Log, secrets: Callable[[], set[str]]
 ) -> Sequence[str]:
     """The lines of a log that say why. None where it cannot be read, or what is to be hidden."""
-    return _readable(lambda: _last_words(kube, namespace, log, secrets()))
+    return _readable(lambda: _log_excerpt(kube, namespace, log, secrets()))
 
 
 def _readable(read: Callable[[], Sequence[T]]) -> Sequence[T]:
@@ -96,7 +96,7 @@ def _events(kube: Kube, item: Object) -> Sequence[Object]:
     return kube.list("Event", meta["namespace"], fields=fields, limit=_SOME)
 
 
-def _last_words(kube: Kube, namespace: str, log: Log, secrets: set[str]) -> Sequence[str]:
+def _log_excerpt(kube: Kube, namespace: str, log: Log, secrets: set[str]) -> Sequence[str]:
     data = b""
     for lines in (50, 10, 2):  # few long lines, where many do not fit to the end
         data = kube.log(

@@ -6,12 +6,13 @@ A log is the word of whatever ran in a container: nothing in it may pass for thi
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
+
+from learnflow_infra.diagnosis.redaction import redacted
 
 MOST_LINES = 3
 MOST_CHARACTERS = 160
 
-_TERMINAL = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)?", re.DOTALL)
 _ERROR = re.compile(r"ERROR|FATAL|PANIC|Exception\b|Error:|Caused by|no space left", re.IGNORECASE)
 _STRONG = re.compile(r"FATAL|PANIC|Caused by|OutOfMemoryError|no space left", re.IGNORECASE)
 _FRAME = re.compile(r"^\s*(at |\.\.\. \d+ more)")
@@ -46,15 +47,7 @@ def _chosen(lines: Sequence[str]) -> Sequence[str]:
 
 
 def _clean(line: str, secrets: Sequence[str]) -> str:
-    return " ".join(plain(line, secrets).split())
-
-
-def plain(line: str, secrets: Iterable[str]) -> str:
-    """The line without control codes, its secrets hidden. A longer one is to come first."""
-    text = "".join(c if c.isprintable() else " " for c in _TERMINAL.sub("", line))
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text
+    return " ".join(redacted(line, secrets).split())
 
 
 def _quoted(line: str) -> str:

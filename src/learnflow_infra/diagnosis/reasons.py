@@ -116,8 +116,8 @@ _REASONS: Mapping[str, _Rows] = {
     ),
 }
 
-# What a server's last words say of why it ended.
-_LAST_WORDS: Sequence[tuple[str, str]] = (
+# What the last lines of a server's log say of why it ended.
+_LOG_LINES: Sequence[tuple[str, str]] = (
     # The second is Java's: a file that it has mapped cannot grow.
     ("no space left on device|fault occurred in an unsafe memory access", "volume-full"),
     ("database files are incompatible with server", "postgres-version"),
@@ -131,16 +131,16 @@ _LAST_WORDS: Sequence[tuple[str, str]] = (
 )
 
 
-def cause_of_end(log: str) -> str | None:
+def cause_of_log(log: str) -> str | None:
     """The code of the cause that a log's lines name; None where they name none."""
-    found = (code for pattern, code in _LAST_WORDS if re.search(pattern, log, re.IGNORECASE))
+    found = (code for pattern, code in _LOG_LINES if re.search(pattern, log, re.IGNORECASE))
     return next(found, None)
 
 
 def cause_of(reason: str, message: str) -> tuple[str, float] | None:
     """The code of the cause, and the seconds for which waiting may heal it; None where the
     reason is no trouble."""
-    for pattern, code, patience in _REASONS.get(reason, ()):
+    for pattern, code, grace in _REASONS.get(reason, ()):
         if re.search(pattern, message[:4096], re.IGNORECASE):
-            return code, patience
+            return code, grace
     return None

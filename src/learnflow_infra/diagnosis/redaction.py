@@ -17,6 +17,7 @@ from learnflow_infra.kubernetes.secrets import decoded
 _PUBLIC = {"type", "provider", "host", "port", "username", "database", "dbname"}
 _PUBLIC |= {"bootstrap.servers", "bootstrap-servers", "security.protocol", "sasl.mechanism"}
 _SHORTEST = 6
+_TERMINAL = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)?", re.DOTALL)
 _TELLING = re.compile("pass|secret|token|key|credential|auth", re.IGNORECASE).search
 
 
@@ -35,6 +36,14 @@ def of_pods(kube: Kube, namespace: str, pods: Iterable[Object]) -> set[str]:
     found = [kube.get("Secret", namespace, name) for name in sorted(names)]
     telling = [each.get("value", "") for each in variables if _TELLING(each["name"])]
     return _lines((*_values(each for each in found if each), *telling))
+
+
+def redacted(line: str, secrets: Iterable[str]) -> str:
+    """The line without control codes, its secrets hidden. The longest secrets come first."""
+    text = "".join(c if c.isprintable() else " " for c in _TERMINAL.sub("", line))
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
 
 
 def _references(pod: Object) -> set[str]:

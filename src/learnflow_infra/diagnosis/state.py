@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from learnflow_infra.diagnosis.reasons import FOREVER, cause_of_end
+from learnflow_infra.diagnosis.reasons import FOREVER, cause_of_log
 from learnflow_infra.diagnosis.symptoms import (
     Log,
     Object,
@@ -32,7 +32,7 @@ from learnflow_infra.diagnosis.symptoms import (
 from learnflow_infra.findings.causes import RANK
 from learnflow_infra.findings.failures import Finding, finding
 
-__all__ = ["Evidence", "State", "is_ready", "judge", "merged", "told"]
+__all__ = ["Evidence", "State", "findings_of", "is_ready", "judge", "merged"]
 
 _MOST_FINDINGS = 3
 
@@ -63,7 +63,7 @@ class State:
     @property
     def final(self) -> bool:
         """Whether the findings can no longer heal by waiting."""
-        return any(each.patience <= 0 for each in self.symptoms)
+        return any(each.grace <= 0 for each in self.symptoms)
 
     @property
     def log(self) -> Log | None:
@@ -81,7 +81,7 @@ def judge(
     """Judge a StatefulSet and its pods, of which the settings expect so many."""
     if workload is None:
         symptom = Symptom("not-deployed", f"{service} is not there", 3)
-        return State(0, expected, False, told(service, [symptom], ()), (symptom,))
+        return State(0, expected, False, findings_of(service, [symptom], ()), (symptom,))
     uid = text(at(workload, "metadata", "uid"))
     revision = at(workload, "status", "updateRevision")
     generation = number(at(workload, "metadata", "generation"))
@@ -108,12 +108,12 @@ def judge(
         if not is_ready(pod):
             symptoms = list(of_pod(service, pod, claims, events, nodes))
             if pod not in current:  # its replacement may do better
-                symptoms = [replace(each, patience=FOREVER) for each in symptoms]
-            elif held_up(pod) and all(each.patience > 0 for each in symptoms):
+                symptoms = [replace(each, grace=FOREVER) for each in symptoms]
+            elif held_up(pod) and all(each.grace > 0 for each in symptoms):
                 unexplained = True
             found += symptoms
     symptoms = merged(found)
-    findings = told(service, symptoms, known.log)
+    findings = findings_of(service, symptoms, known.log)
     return State(ready, expected, False, findings, tuple(symptoms), unexplained)
 
 
@@ -131,11 +131,9 @@ def merged(symptoms: Sequence[Symptom], most: int = _MOST_FINDINGS) -> list[Symp
             by_cause[key] = each
         else:
             names = tuple(dict.fromkeys((*same.objects, *each.objects)))
-            by_cause[key] = replace(same, objects=names, patience=min(same.patience, each.patience))
+            by_cause[key] = replace(same, objects=names, grace=min(same.grace, each.grace))
     # What cannot heal by itself first; a claim is often unbound because its pod has no node.
-    ordered = sorted(
-        by_cause.values(), key=lambda each: (each.patience == FOREVER, RANK[each.code])
-    )
+    ordered = sorted(by_cause.values(), key=lambda each: (each.grace == FOREVER, RANK[each.code]))
     causes: list[Symptom] = []
     for each in ordered:
         if not any(_follows(each, cause) for cause in causes):
@@ -151,7 +149,7 @@ def _follows(symptom: Symptom, cause: Symptom) -> bool:
     return symptom.code == cause.code and named
 
 
-def told(
+def findings_of(
     service: str | None, symptoms: Sequence[Symptom], log: Sequence[str]
 ) -> tuple[Finding, ...]:
     """The findings that merged symptoms are, the first that has a log with lines of it."""
@@ -160,9 +158,9 @@ def told(
     for each in symptoms:
         code, message = each.code, f"{_named(each.objects)}{each.detail}"
         if each is talking and log:
-            said = " ".join(log)
-            message += f"; its log: {said}"
-            code = cause_of_end(said) or code
+            lines = " ".join(log)
+            message += f"; its log: {lines}"
+            code = cause_of_log(lines) or code
         found.append(finding(code, message, service=service))
     return tuple(found)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from learnflow_infra import cluster
 from learnflow_infra.diagnosis import redaction, symptoms, workloads
-from learnflow_infra.diagnosis.log_excerpt import plain
+from learnflow_infra.diagnosis.redaction import redacted
 from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.host import paths
 from learnflow_infra.host.deadline import Deadline
@@ -38,7 +38,7 @@ _META = ("name", "creationTimestamp", "deletionTimestamp", "generation", "labels
 _SPEC = ("replicas", "nodeName", "taints", "unschedulable", "storageClassName", "selector", "ports")
 
 
-def dump(argv: Sequence[str], settings: Settings, findings: Iterable[Finding]) -> str:
+def collect(argv: Sequence[str], settings: Settings, findings: Iterable[Finding]) -> str:
     """The text, in the order of use. Never raises Failure: what cannot be read is said."""
     lines = [
         f"learnflow-infra {shlex.join(argv)}",
@@ -58,7 +58,7 @@ def dump(argv: Sequence[str], settings: Settings, findings: Iterable[Finding]) -
             lines += sections
     except (Failure, ApiError) as error:
         lines += ["", f"the cluster could not be read: {error}"]
-    text = "\n".join(plain(line, longest_first).rstrip() for line in lines) + "\n"
+    text = "\n".join(redacted(line, longest_first).rstrip() for line in lines) + "\n"
     return bounded(text, MOST_BYTES)
 
 
@@ -74,10 +74,10 @@ def _cluster(kube: Kube, namespace: str) -> tuple[set[str], list[str]]:
     """What is to be hidden in all of it, and the lines."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         listed = pool.map(lambda kind: _listed(kube, kind, namespace), _KINDS)
-        shown = dict(zip(_KINDS, listed, strict=True))
-    pods = sorted(shown["Pod"] or (), key=symptoms.is_ready)[:_MOST_PODS]
+        objects = dict(zip(_KINDS, listed, strict=True))
+    pods = sorted(objects["Pod"] or (), key=symptoms.is_ready)[:_MOST_PODS]
     lines = [*_section("events", lambda: _events(kube, namespace))]
-    for kind, items in shown.items():
+    for kind, items in objects.items():
         lines += ["", f"== {kind}", *_described(items)]
     try:
         secrets = redaction.of_scope(kube, namespace) | redaction.of_pods(kube, namespace, pods)

@@ -16,8 +16,8 @@ Object = dict[str, Any]
 
 _MOST_DETAIL = 240
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
-# How a container ends that was told to, or was killed: by a probe, or with its node.
-_TOLD = (0, 137, 143)
+# Exit codes of a container that was stopped or killed: by a probe, or with its node.
+_STOPPED = (0, 137, 143)
 _HOLDING_UP = ("FailedMount", "FailedMapVolume", "FailedAttachVolume", "FailedCreatePodSandBox")
 _PULLS = ("Pulling", "Pulled", "Failed", "BackOff")
 # From Kubernetes 1.33 on a pod is tried again as soon as its claim is seen to be bound, by an event
@@ -42,7 +42,7 @@ class Symptom:
 
     code: str
     detail: str
-    patience: float = 0.0
+    grace: float = 0.0
     objects: tuple[str, ...] = ()
     log: Log | None = None
 
@@ -61,7 +61,7 @@ def of_pod(
         return  # what it last said of its pods no longer holds
     reason = text(at(pod, "status", "reason"))
     if cause := cause_of(reason, text(at(pod, "status", "message"))):
-        yield Symptom(cause[0], _said(reason, at(pod, "status", "message")), cause[1], (name,))
+        yield Symptom(cause[0], _message(reason, at(pod, "status", "message")), cause[1], (name,))
     for each in objects(at(pod, "status", "conditions")):
         if each.get("type") == "PodScheduled" and each.get("status") != "True":
             message = re.split(r",? (?:no new claims|preemption:)", text(each.get("message")))[0]
@@ -76,19 +76,19 @@ def of_pod(
     probe = re.search(r"failed (liveness|startup) probe", killing)
     killed = f"{probe[1]}-probe-killing" if probe else ""
     unhealthy = _unhealthy(uid, events, probe[1] if probe else "")
-    said = False
+    explained = False
     for kind in ("initContainerStatuses", "containerStatuses"):
         for container in objects(at(pod, "status", kind)):
             init = kind.startswith("init")
             for symptom in _of_container(service, name, container, init, killed, unhealthy):
-                said = True
+                explained = True
                 yield symptom
-    if not said and held_up(pod):
+    if not explained and held_up(pod):
         yield from of_events(uid, name, events, _HOLDING_UP)
         yield from _pulling(uid, name, events)
         if node in nodes and (pressure := _pressure(nodes[node])):
             yield Symptom("node-under-pressure", f"node {node} has {pressure}", 5, (name,))
-    elif not said and unhealthy:
+    elif not explained and unhealthy:
         log = Log(name, _first_unready(pod), False)
         yield Symptom("pods-not-ready", short(unhealthy), FOREVER, (name,), log)
 
@@ -120,18 +120,16 @@ def _of_taints(symptom: Symptom, nodes: Mapping[str, Object]) -> Symptom:
     if not keys:
         return symptom
     detail = short(f"{symptom.detail.rstrip('.')}: {', '.join(sorted(keys))}")
-    return replace(symptom, detail=detail, patience=0)
+    return replace(symptom, detail=detail, grace=0)
 
 
 def _illness(symptom: Symptom, name: str, node: Object) -> Symptom | None:
     """The symptom as one of a node that is not well."""
     if condition(node, "Ready") != "True":
-        return replace(
-            symptom, code="node-not-ready", detail=f"node {name} is not Ready", patience=40
-        )
+        return replace(symptom, code="node-not-ready", detail=f"node {name} is not Ready", grace=40)
     if pressure := _pressure(node):
         detail = f"node {name} has {pressure}"
-        return replace(symptom, code="node-under-pressure", detail=detail, patience=5)
+        return replace(symptom, code="node-under-pressure", detail=detail, grace=5)
     return None
 
 
@@ -147,29 +145,27 @@ def _of_container(
     if waiting and not crashes:
         message = at(container, "state", "waiting", "message")
         if cause := cause_of(waiting, text(message)):
-            yield Symptom(cause[0], _said(waiting, message), cause[1], (pod,))
+            yield Symptom(cause[0], _message(waiting, message), cause[1], (pod,))
         return
     exit_code, reason = ended.get("exitCode"), text(ended.get("reason"))
     if container.get("ready") is True or not (ended or crashes):
         return
-    patience = 0 if crashes else FOREVER
+    grace = 0 if crashes else FOREVER
     log = Log(pod, name, previous=last is not None and not isinstance(now, dict))
     how = f"exit code {exit_code}, {reason}" if reason else f"exit code {exit_code}"
     if name and name != service:
         how = f"container {name}: {how}"
     if reason == "OOMKilled":
-        yield Symptom(
-            "out-of-memory", f"killed for memory beyond its limit, {how}", patience, (pod,)
-        )
+        yield Symptom("out-of-memory", f"killed for memory beyond its limit, {how}", grace, (pod,))
     elif cause := cause_of(reason, ""):
-        yield Symptom(cause[0], _said(reason, ended.get("message")), patience, (pod,))
+        yield Symptom(cause[0], _message(reason, ended.get("message")), grace, (pod,))
     elif init:
         if crashes or exit_code != 0:
-            yield Symptom("init-container-failing", short(how), patience, (pod,), log)
-    elif killed and exit_code in _TOLD:
-        yield Symptom(killed, short(f"{unhealthy} ({how})"), patience, (pod,), log)
-    elif crashes or (exit_code not in _TOLD and reason != "Unknown"):
-        yield Symptom("container-crashing", short(how), patience, (pod,), log)
+            yield Symptom("init-container-failing", short(how), grace, (pod,), log)
+    elif killed and exit_code in _STOPPED:
+        yield Symptom(killed, short(f"{unhealthy} ({how})"), grace, (pod,), log)
+    elif crashes or (exit_code not in _STOPPED and reason != "Unknown"):
+        yield Symptom("container-crashing", short(how), grace, (pod,), log)
 
 
 def of_claims(claims: Iterable[Object], events: Sequence[Object]) -> Iterator[Symptom]:
@@ -179,15 +175,17 @@ def of_claims(claims: Iterable[Object], events: Sequence[Object]) -> Iterator[Sy
         if phase == "Lost":
             yield Symptom("volume-lost", "its PersistentVolume is gone", 0, (name,))
         elif phase != "Bound":
-            said = [
+            reasons = [
                 symptom
                 for reason in ("ProvisioningFailed", "FailedBinding", "ExternalProvisioning")
                 for symptom in of_events(uid, name, events, (reason,))
             ][:1]
-            if not said and at(claim, "spec", "storageClassName") is None:
+            if not reasons and at(claim, "spec", "storageClassName") is None:
                 message = "no StorageClass is named, and none is the default"
-                said = [Symptom("storage-class-missing", message, 5, (name,))]
-            yield from said or [Symptom("volume-unbound", "the claim is not bound", 120, (name,))]
+                reasons = [Symptom("storage-class-missing", message, 5, (name,))]
+            yield from reasons or [
+                Symptom("volume-unbound", "the claim is not bound", 120, (name,))
+            ]
 
 
 def of_events(
@@ -207,8 +205,8 @@ def of_events(
 
 def _unhealthy(uid: str, events: Sequence[Object], probe: str) -> str:
     """What a probe of this kind, or any, said at last."""
-    said = [each for each in events if text(each.get("message")).lower().startswith(probe)]
-    return text(_newest(uid, said, ("Unhealthy",)).get("message"))
+    own = [each for each in events if text(each.get("message")).lower().startswith(probe)]
+    return text(_newest(uid, own, ("Unhealthy",)).get("message"))
 
 
 def _newest(uid: str, events: Iterable[Object], reasons: Sequence[str]) -> Object:
@@ -285,7 +283,7 @@ def _name(item: Object) -> str:
     return text(at(item, "metadata", "name"))
 
 
-def _said(reason: str, message: Any) -> str:
+def _message(reason: str, message: Any) -> str:
     return short(f"{reason}: {text(message)}" if message else reason)
 
 

@@ -78,16 +78,16 @@ class Workload:
         return [each for each in pods if not is_ready(each)] + (self.makers if lacking else [])
 
 
-def found(shown: Objects) -> list[Workload]:
+def found(listed: Objects) -> list[Workload]:
     """The workloads of a namespace. Of a CronJob's Jobs, the newest alone."""
-    owners = {_uid(item): (kind, item) for kind in KINDS for item in shown.get(kind, ())}
+    owners = {_uid(item): (kind, item) for kind in KINDS for item in listed.get(kind, ())}
     made: dict[str, Workload] = {}
     for uid, (kind, item) in owners.items():
         root = _root(uid, owners)
         top = made.setdefault(root, Workload(*owners[root]))
         if kind != "Deployment" and at(item, "spec", "replicas") != 0:
             top.makers.append(item)
-    for pod in shown.get("Pod", ()):
+    for pod in listed.get("Pod", ()):
         if at(pod, "metadata", "deletionTimestamp"):
             continue
         above = controller(pod)
@@ -113,26 +113,26 @@ def symptoms(workload: Workload, evidence: Evidence, now: datetime) -> Iterator[
     for item in workload.unsettled:
         where = workload.name
         if item in workload.makers:
-            told = [*of_events(_uid(item), "", events, ("FailedCreate",))]
+            reasons = [*of_events(_uid(item), "", events, ("FailedCreate",))]
         else:
             claims = claims_of([item], evidence.claims)
-            told = [*of_claims(claims, events), *of_pod("", item, claims, events, nodes)]
+            reasons = [*of_claims(claims, events), *of_pod("", item, claims, events, nodes)]
             silent = "not ready, and nothing says why"
-            told = told or [Symptom("pods-not-ready", silent, _STARTING_SECONDS)]
+            reasons = reasons or [Symptom("pods-not-ready", silent, _STARTING_SECONDS)]
             if workload.kind != "Pod":
                 where = f"{text(at(item, 'metadata', 'name'))} of {workload.name}"
         age = (now - _since(item)).total_seconds()
         starting = 0.0 if _restarts(item) > 1 else _STARTING_SECONDS
-        for each in told:
-            if age >= min(each.patience, starting):
+        for each in reasons:
+            if age >= min(each.grace, starting):
                 yield replace(each, objects=(where,))
 
 
-def unserved(services: Iterable[Object], shown: Objects) -> Iterator[Symptom]:
+def unserved(services: Iterable[Object], listed: Objects) -> Iterator[Symptom]:
     """Services whose selector fits neither a pod nor what a workload would make."""
-    labels = [at(pod, "metadata", "labels") for pod in shown.get("Pod", ())]
+    labels = [at(pod, "metadata", "labels") for pod in listed.get("Pod", ())]
     for kind in KINDS:
-        for item in shown.get(kind, ()):
+        for item in listed.get(kind, ()):
             labels.append(at(item, "spec", "template", "metadata", "labels"))
     for service in services:
         selector = at(service, "spec", "selector")

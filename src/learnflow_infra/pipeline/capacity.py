@@ -37,15 +37,15 @@ Amounts = dict[str, Decimal]
 
 
 @dataclass(frozen=True)
-class Room:
+class Capacity:
     """How it fits, in a sentence."""
 
-    said: str
+    message: str
     note: str = ""
     """What a person should know although it fits: that it does so tightly, or is not known."""
 
 
-def check_room(kube: Kube, settings: Settings, services: Sequence[Service]) -> Room:
+def check_capacity(kube: Kube, settings: Settings, services: Sequence[Service]) -> Capacity:
     """Raise Failure(room-missing, storage-class-missing) where what is missing cannot fit.
 
     Where the person may not read nodes or pods of the cluster, the scheduler decides instead.
@@ -59,21 +59,23 @@ def check_room(kube: Kube, settings: Settings, services: Sequence[Service]) -> R
         if (count := workload["spec"]["replicas"] - _present(kube, "Pod", namespace, service)) > 0
     ]
     if not added:
-        return Room("all pods are there")
+        return Capacity("all pods are there")
     try:
         nodes, pods, classes = kube.list("Node"), kube.list("Pod"), kube.list("StorageClass")
     except Failure as failure:
         if failure.findings[0].code == "permission-missing":
-            return Room(failure.findings[0].message, "room not known: permission is missing")
+            return Capacity(
+                failure.findings[0].message, "capacity not known: permission is missing"
+            )
         raise
     if nodes and all(each.get("spec", {}).get("unschedulable") for each in nodes):
-        return Room("every node is cordoned: the scheduler says so")
+        return Capacity("every node is cordoned: the scheduler says so")
     needs = [
         (service.name, requests(workload["spec"]["template"]["spec"]))
         for service, workload, count in added
         for _ in range(count)
     ]
-    found, room = _fit(needs, nodes, pods)
+    found, capacity = _fit(needs, nodes, pods)
     for service, workload, _ in added:
         claim = workload["spec"]["volumeClaimTemplates"][0]["spec"]
         replicas = workload["spec"]["replicas"]
@@ -81,7 +83,7 @@ def check_room(kube: Kube, settings: Settings, services: Sequence[Service]) -> R
             found += _no_class(service.name, claim.get("storageClassName"), classes)
     if found:
         raise Failure(*found)
-    return room
+    return capacity
 
 
 def _present(kube: Kube, kind: str, namespace: str, service: Service) -> int:
@@ -130,7 +132,7 @@ def _request(container: Object, name: str) -> Decimal:
 
 def _fit(
     needs: Sequence[tuple[str, Amounts]], nodes: Sequence[Object], pods: Sequence[Object]
-) -> tuple[list[Finding], Room]:
+) -> tuple[list[Finding], Capacity]:
     """First fit, the largest first: what does not fit so will hardly fit otherwise."""
     left = free(nodes, pods)
     remaining = {node: dict(values) for node, values in left.items()}
@@ -148,8 +150,8 @@ def _fit(
     if unplaced:
         service = ", ".join(dict.fromkeys(unplaced))
         message = f"{wanted}; left: {_amounts(left)}"
-        return [finding("room-missing", message, service=service)], Room(message)
-    return [], Room(f"{wanted}; then left: {_amounts(remaining)}", _tight(remaining, nodes))
+        return [finding("room-missing", message, service=service)], Capacity(message)
+    return [], Capacity(f"{wanted}; then left: {_amounts(remaining)}", _tight(remaining, nodes))
 
 
 def _tight(remaining: Mapping[str, Amounts], nodes: Sequence[Object]) -> str:
@@ -166,10 +168,10 @@ def _tight(remaining: Mapping[str, Amounts], nodes: Sequence[Object]) -> str:
 def _amounts(nodes: Mapping[str, Amounts]) -> str:
     """Those of the roomiest nodes."""
     roomiest = sorted(nodes.items(), key=lambda each: each[1]["memory"], reverse=True)
-    said = [f"{_amount(values)} on {node}" for node, values in roomiest[:3]]
-    if len(roomiest) > len(said):
-        said.append(f"less on {len(roomiest) - len(said)} more")
-    return ", ".join(said) or "no node takes pods"
+    listed = [f"{_amount(values)} on {node}" for node, values in roomiest[:3]]
+    if len(roomiest) > len(listed):
+        listed.append(f"less on {len(roomiest) - len(listed)} more")
+    return ", ".join(listed) or "no node takes pods"
 
 
 def _amount(values: Amounts) -> str:

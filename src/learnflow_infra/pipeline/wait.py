@@ -36,7 +36,7 @@ def wait(
     """
     seen: tuple[int, int] | None = None
     last = State(0, 0, False)
-    patience = _Patience(changed)
+    grace = _Grace(changed)
     left = deadline.remaining()
     until = deadline.within(max(left - _LAST_WORDS_SECONDS, left / 2))
     while not until.passed():
@@ -46,12 +46,12 @@ def wait(
                 on_progress(last)
             if last.done:
                 return last
-            if patience.over(last):
+            if grace.over(last):
                 raise Failure(*_explained(kube, settings, service, last).findings)
     last = _explained(kube, settings, service, last)
     said = f"{last.ready} of {last.total} pods were ready after {deadline.seconds:g} s"
     passed = finding("deadline-passed", said, service=service.name)
-    if any(each.patience < FOREVER for each in last.symptoms):
+    if any(each.grace < FOREVER for each in last.symptoms):
         raise Failure(*last.findings)
     raise Failure(passed, *last.findings)
 
@@ -88,7 +88,7 @@ def _explained(kube: Kube, settings: Settings, service: Service, last: State) ->
     return state if state.symptoms else last
 
 
-class _Patience:
+class _Grace:
     """For how long each trouble has been seen."""
 
     def __init__(self, changed: bool) -> None:
@@ -108,6 +108,6 @@ class _Patience:
         self._old &= codes
         return any(
             now - self._since[each.code]
-            >= max(each.patience, _OLD_SECONDS if each.code in self._old else 0)
+            >= max(each.grace, _OLD_SECONDS if each.code in self._old else 0)
             for each in state.symptoms
         )
