@@ -118,7 +118,7 @@ def _command(arguments: argparse.Namespace, progress: Progress) -> Report | None
 
     from learnflow_infra.commands import Request
 
-    services = getattr(arguments, "services", ())
+    services = tuple(dict.fromkeys(getattr(arguments, "services", ())))
     request = Request(_settings(arguments), services, deadline, progress.say)
     if command == "up":
         from learnflow_infra.commands.up import up
@@ -215,6 +215,7 @@ _seconds.__name__ = "number of seconds"
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="learnflow-infra",
+        allow_abbrev=False,
         description="Apache Kafka and PostgreSQL in a Kubernetes: deployed, and proved to work.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -222,7 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, help_: str, *, reads: bool = True, services: bool = True) -> Any:
-        command = commands.add_parser(name, help=help_, description=help_)
+        command = commands.add_parser(name, help=help_, description=help_, allow_abbrev=False)
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")
         command.add_argument(
             "--timeout", type=_seconds, metavar="SECONDS", help="bounds the whole command"
@@ -273,7 +274,7 @@ def _parser() -> argparse.ArgumentParser:
     command = add("cluster", "the local cluster", reads=False, services=False)
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
     for name, help_ in (("up", "start it"), ("status", "say how it is"), ("down", "stop it")):
-        action = actions.add_parser(name, help=help_, description=help_)
+        action = actions.add_parser(name, help=help_, description=help_, allow_abbrev=False)
         action.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
         action.add_argument("--timeout", type=_seconds, default=argparse.SUPPRESS)
         if name == "down":
@@ -281,7 +282,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = add("skills", "the agent skills", reads=False, services=False)
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
-    action = actions.add_parser("install", help="put them where an agent looks")
+    action = actions.add_parser("install", help="put them where an agent looks", allow_abbrev=False)
     action.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
     action.add_argument("folder", nargs="?", default=".", metavar="DIR")
     return parser

@@ -96,7 +96,7 @@ class Machine:
     def load(self, archive: Path) -> None:
         program = (
             "import sys, pathlib; from learnflow_infra.cluster.local import LocalCluster;"
-            "from learnflow_infra.deadline import Deadline;"
+            "from learnflow_infra.host.deadline import Deadline;"
             "LocalCluster().load(pathlib.Path(sys.argv[1]), Deadline(60))"
         )
         self.run(sys.executable, "-c", program, archive)

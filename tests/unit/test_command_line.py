@@ -29,6 +29,8 @@ README = (paths.shipped("skills").parent / "README.md").read_text()
         (["up", "--cluster", "kind"], "invalid choice: 'kind'"),
         (["up", "--cluster", "local", "--context", "x"], "not allowed with"),
         (["cluster"], "required: ACTION"),
+        (["down", "--pur"], "unrecognized arguments: --pur"),
+        (["cluster", "down", "--pur"], "unrecognized arguments: --pur"),
         (["up", "--settings", "/nowhere.toml"], "/nowhere.toml: cannot be read"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,34 @@ def test_a_failed_build_tells_why_and_leaves_nothing_half_built(
     assert not build.binary().exists()
     assert [path.name for path in build.folder().iterdir()] == ["build.log"]
     assert os.fspath(build.folder() / "build.log") in str(raised.value)
+
+
+def test_two_fetches_at_once_wait_for_each_other(
+    empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{empty}:{os.environ['PATH']}:/usr/bin:/bin")
+    held = tmp_path / "held"
+    # As apt does: who comes while another works is refused.
+    _executable(
+        empty / "apt-get",
+        f"mkdir {held} || {{ echo 'E: Unable to acquire the dpkg frontend lock' >&2; exit 100; }}\n"
+        f"sleep 0.3; rmdir {held}\n"
+        'for word; do case $word in Dir::Cache::archives=*) touch "${word#*=}/p.deb";; esac; done',
+    )
+    program = '"$3/usr/bin/one-tool"'
+    _executable(empty / "dpkg", f'mkdir -p "$3/usr/bin"; touch {program}; chmod +x {program}')
+
+    def fetched(name: str) -> str:
+        return debian.programs({"one-tool": name}, deadline=Deadline(20), say=str)["PATH"]
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(fetched, ("one-package", "other-package"))
+    assert one != other
+
+
+def test_apt_is_told_to_wait_for_a_lock_that_others_hold(empty: Path, tmp_path: Path) -> None:
+    _executable(empty / "apt-get", f'echo "$*" >> {tmp_path}/asked; exit 100')
+    _executable(empty / "dpkg", "exit 0")
+    with pytest.raises(Failure):
+        debian.programs({"tool": "tool-package"}, deadline=Deadline(50), say=str)
+    assert "DPkg::Lock::Timeout=49" in (tmp_path / "asked").read_text()

@@ -13,6 +13,7 @@ from learnflow_infra.findings.causes import CAUSES
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host import x509
+from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.pipeline import apply
 from learnflow_infra.pipeline.capacity import check_capacity
@@ -83,7 +84,7 @@ def _deploy(
         reached.ready, reached.total = state.ready, state.total
         request.say(f"{service.name}: {state.ready} of {state.total} pods ready")
 
-    settling = deadline.within(_SETTLING_SECONDS)
+    settling: Deadline | None = None
     # Whoever runs this again may have mended what Kubernetes still waits with.
     retried = [] if changed else retry(kube, settings, service)
     shown = False
@@ -100,6 +101,8 @@ def _deploy(
             reached.changed = retried
             reached.findings = failure.findings
             return reached
+        # From the first time that the pods were ready: a slow start has its second proof as well.
+        settling = settling or deadline.within(_SETTLING_SECONDS)
         verdict = prove(kube, settings, service, deadline, secrets=secrets, reconcile=True)
         unready = verdict.ready < verdict.total  # whether that heals is for the wait to judge
         heals = unready or all(CAUSES[each.code].heals for each in verdict.findings)

@@ -6,12 +6,15 @@ installed, so that none of its services starts and none of its scripts runs.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from learnflow_infra.findings.failures import Failure, finding
@@ -22,6 +25,8 @@ from learnflow_infra.host.process import CommandFailed, run
 # Beside PATH, which for a person often lacks the administrator's folders; the last two hold CNI
 # plugins on Debian and where upstream puts them.
 _MORE_FOLDERS = ("/usr/sbin", "/sbin", "/usr/lib/cni", "/opt/cni/bin")
+_POLL_SECONDS = 0.1
+_LOCK_SECONDS = 300.0
 _UNPACKED_FOLDERS = ("usr/sbin", "usr/bin", "sbin", "bin", "usr/lib/cni")
 
 
@@ -76,6 +81,13 @@ def _unpacked(packages: list[str], deadline: Deadline, say: Callable[[str], None
             )
         )
     root.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(root.parent / "fetching.lock", deadline):
+        if not root.is_dir():  # else somebody else was quicker
+            _fetch(packages, root, deadline, say)
+    return root
+
+
+def _fetch(packages: list[str], root: Path, deadline: Deadline, say: Callable[[str], None]) -> None:
     say(f"fetching {', '.join(packages)} from Debian (nothing is installed)")
     with tempfile.TemporaryDirectory(dir=root.parent, prefix="fetching-") as folder:
         archives, tree = Path(folder, "archives"), Path(folder, "root")
@@ -83,18 +95,28 @@ def _unpacked(packages: list[str], deadline: Deadline, say: Callable[[str], None
         _download(packages, archives, deadline)
         for archive in sorted(archives.glob("*.deb")):
             run(["dpkg", "-x", str(archive), str(tree)], deadline=deadline)
-        try:
-            tree.rename(root)
-        except OSError:
-            if not root.is_dir():  # else somebody else was quicker
-                raise
-    return root
+        tree.rename(root)
+
+
+@contextlib.contextmanager
+def _alone(lock: Path, deadline: Deadline) -> Iterator[None]:
+    """Hold a lock that one fetch at a time can have: apt refuses a second one outright."""
+    with lock.open("w") as handle:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(min(_POLL_SECONDS, deadline.remaining()))
+        yield
 
 
 def _download(packages: list[str], archives: Path, deadline: Deadline) -> None:
     fetch = (
         *("apt-get", "install", "--download-only", "--no-install-recommends", "--yes", "-q"),
         *("-o", f"Dir::Cache::archives={archives}", "-o", "Acquire::Retries=2"),
+        # An updater of the system's may hold apt's locks.
+        *("-o", f"DPkg::Lock::Timeout={int(min(_LOCK_SECONDS, deadline.remaining()))}"),
         *packages,
     )
     quiet = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
