@@ -378,6 +378,19 @@ def test_an_init_container_that_fails_is_named() -> None:
 # ---- what pods do not say themselves
 
 
+def test_a_second_crash_is_a_crash_loop_before_the_kubelet_says_so() -> None:
+    ended = {"terminated": {"reason": "Error", "exitCode": 3}}
+    once = judge("kafka", workload(), [pod(ready=False, container={"state": ended})], 1)
+    twice = judge(
+        "kafka",
+        workload(),
+        [pod(ready=False, container={"state": ended, "lastState": ended})],
+        1,
+    )
+    assert (once.final, twice.final) == (False, True)
+    assert [each.code for each in twice.findings] == ["container-crashing"]
+
+
 def test_a_pod_that_cannot_be_created_is_explained_by_events() -> None:
     assert judge("kafka", workload(), [], 1).unexplained
     message = "create Pod kafka-0 in StatefulSet kafka failed error: exceeded quota: q"

@@ -148,6 +148,9 @@ def _of_container(
             yield Symptom(cause[0], _message(waiting, message), cause[1], (pod,))
         return
     exit_code, reason = ended.get("exitCode"), text(ended.get("reason"))
+    # Twice in a row: between its end and the kubelet's next word it is no less a crash loop.
+    again = isinstance(now, dict) and isinstance(last, dict) and exit_code not in _TOLD
+    crashes = crashes or again
     if container.get("ready") is True or not (ended or crashes):
         return
     grace = 0 if crashes else FOREVER
