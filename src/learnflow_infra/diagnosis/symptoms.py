@@ -149,7 +149,7 @@ def _of_container(
         return
     exit_code, reason = ended.get("exitCode"), text(ended.get("reason"))
     # Twice in a row: between its end and the kubelet's next word it is no less a crash loop.
-    again = isinstance(now, dict) and isinstance(last, dict) and exit_code not in _TOLD
+    again = isinstance(now, dict) and isinstance(last, dict) and exit_code not in _STOPPED
     crashes = crashes or again
     if container.get("ready") is True or not (ended or crashes):
         return
