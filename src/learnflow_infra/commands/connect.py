@@ -17,7 +17,7 @@ from learnflow_infra.host import paths
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.routes import DialError, FromHost, Listener, on_localhost, splice
-from learnflow_infra.pipeline import apply
+from learnflow_infra.pipeline import credentials
 from learnflow_infra.pipeline.prove import ROUND_TRIP_SECONDS
 from learnflow_infra.report import Report
 from learnflow_infra.services import Access, Service
@@ -40,7 +40,7 @@ def connect(request: Request, ready: Callable[[Report], None]) -> None:
         lines = []
         for service in request.services:
             _require_deployed(kube, settings, service)
-            secrets = apply.secrets(kube, settings, service)
+            secrets = credentials.read(kube, settings, service)
             ports = service.host_ports(settings)
             route = FromHost(kube, namespace, on_localhost(ports))
             service.log_in(

@@ -11,7 +11,7 @@ from learnflow_infra.commands import Request, place
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube, Object
-from learnflow_infra.pipeline import apply
+from learnflow_infra.pipeline.scope import scoped
 from learnflow_infra.report import Report
 
 _POLL_SECONDS = 0.2
@@ -34,7 +34,7 @@ def down(request: Request, *, purge: bool, confirmed: bool) -> Report:
         owners = names if request.names else [*names, manifests.SHARED]
         objects = [
             (kind, name)
-            for (kind, name), item in apply.scoped(kube, namespace).items()
+            for (kind, name), item in scoped(kube, namespace).items()
             if item["metadata"]["labels"].get("app.kubernetes.io/name") in owners
             and (purge or manifests.DATA_LABEL not in item["metadata"]["labels"])
         ]
@@ -68,7 +68,7 @@ def _ask(question: str) -> None:
 def _remaining(
     kube: Kube, namespace: str, names: list[str], objects: list[tuple[str, str]]
 ) -> list[str]:
-    there = apply.scoped(kube, namespace)
+    there = scoped(kube, namespace)
     left = [f"{kind.lower()}/{name}" for kind, name in objects if (kind, name) in there]
     for service in names:
         pods = kube.list("Pod", namespace, manifests.selector_text(service))

@@ -11,7 +11,7 @@ from learnflow_infra.diagnosis.state import judge
 from learnflow_infra.host import x509
 from learnflow_infra.kubernetes import manifests, secrets
 from learnflow_infra.kubernetes.client import Kube, Object
-from learnflow_infra.pipeline import apply
+from learnflow_infra.pipeline.scope import Key, scoped
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service
 from learnflow_infra.services.shared import authority
@@ -25,7 +25,7 @@ def status(request: Request) -> Report:
     rows: list[dict[str, Any]] = []
     with Kube(provider.kubectl, provider.context, deadline) as kube:
         x509.load_library()  # while kubectl comes up
-        objects = apply.scoped(kube, namespace)
+        objects = scoped(kube, namespace)
         pods = kube.list("Pod", namespace, manifests.SCOPE_SELECTOR)
         for service in request.services:
             workload = objects.get(("StatefulSet", service.name))
@@ -62,7 +62,7 @@ def status(request: Request) -> Report:
     )
 
 
-def _certificate_ends(objects: Mapping[apply.Key, Object], service: Service) -> str | None:
+def _certificate_ends(objects: Mapping[Key, Object], service: Service) -> str | None:
     """The day on which a service's certificate ends; None where clients are told of none."""
 
     def values(name: str) -> dict[str, str]:

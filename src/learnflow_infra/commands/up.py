@@ -1,9 +1,10 @@
-"""`up`: the cluster, its capacity, the objects, the wait and the proof, in this order."""
+"""`up`: one list of steps, from choosing the cluster to the proof."""
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from learnflow_infra import cluster
 from learnflow_infra.commands import Request, place
@@ -15,11 +16,13 @@ from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host import x509
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.pipeline import apply
+from learnflow_infra.pipeline import apply, credentials
 from learnflow_infra.pipeline.capacity import check_capacity
 from learnflow_infra.pipeline.images import supply
 from learnflow_infra.pipeline.prove import prove
-from learnflow_infra.pipeline.unblock import retry
+from learnflow_infra.pipeline.reconcile import reconcile
+from learnflow_infra.pipeline.scope import Changes
+from learnflow_infra.pipeline.unblock import unblock
 from learnflow_infra.pipeline.wait import wait
 from learnflow_infra.report import Report
 from learnflow_infra.services import Secrets, Service
@@ -32,25 +35,30 @@ def up(request: Request) -> Report:
     """Make everything so, and prove it. Run again, it changes nothing."""
     settings, deadline, say = request.settings, request.deadline, request.say
     services = request.services
-    steps = _Steps()
+    steps, changes = _Steps(), Changes()
     provider = cluster.choose(settings.cluster, deadline)
     provider.up(deadline, say)
     steps.end("cluster")
     with Kube(provider.kubectl, provider.context, deadline) as kube:
         if settings.security.encryption:
             x509.load_library()  # while kubectl comes up
+        # A pod that is made without its image waits for as long as the kubelet backs off.
         references = [service.image(settings) for service in services]
         supply(provider, references, settings.images.source, deadline, say)
         steps.end("images")
+        # Nothing is written where it cannot fit.
         capacity = check_capacity(kube, settings, services)
-        applied = apply.apply(kube, settings, services)
+        scope = apply.namespace(kube, settings, changes)
+        # Before the objects, which mount them.
+        made = credentials.provide(kube, settings, services, scope.objects, changes)
+        secrets = apply.objects(kube, settings, services, made, scope, changes)
         steps.end("apply")
-        say(f"applied: {len(applied.changed)} changed, {len(applied.pruned)} pruned")
+        say(f"applied: {len(changes.changed)} changed, {len(changes.pruned)} pruned")
 
         def deploy(service: Service) -> Verdict:
             started = time.monotonic()
-            changed = f"statefulset/{service.name}" in applied.changed
-            verdict = _deploy(request, kube, service, applied.secrets[service.name], changed)
+            changed = f"statefulset/{service.name}" in changes.changed
+            verdict = _deploy(request, kube, service, secrets[service.name], changed)
             verdict.seconds = time.monotonic() - started
             say(f"{service.name}: {'proved' if verdict.ok else 'not proved'}")
             return verdict
@@ -58,7 +66,7 @@ def up(request: Request) -> Report:
         with ThreadPoolExecutor(len(services)) as pool:
             verdicts = list(pool.map(deploy, services))
         steps.end("services")
-    changed = [*applied.changed, *applied.pruned, *(x for one in verdicts for x in one.changed)]
+    changed = [*changes.changed, *changes.pruned, *(x for one in verdicts for x in one.changed)]
     where = place(provider, settings)
     notes = [capacity.note] if capacity.note else []
     details = {"steps": steps.seconds, "notes": notes}
@@ -66,15 +74,13 @@ def up(request: Request) -> Report:
 
 
 def _deploy(
-    request: Request,
-    kube: Kube,
-    service: Service,
-    secrets: Secrets,
-    changed: bool,
+    request: Request, kube: Kube, service: Service, secrets: Secrets, changed: bool
 ) -> Verdict:
-    """Wait and prove. A proof that fails of something that may pass by itself is done again: just
-    after a start, Services and names lag behind pods, and pods may be shown as they were before a
-    restart of the cluster."""
+    """Unblock, wait, reconcile and prove one service.
+
+    What fails of something that may pass by itself is done again: just after a start, Services and
+    names lag behind pods, and pods may be shown as they were before a restart of the cluster.
+    """
     settings, deadline = request.settings, request.deadline
     service.load_client()
 
@@ -86,7 +92,7 @@ def _deploy(
 
     settling: Deadline | None = None
     # Whoever runs this again may have mended what Kubernetes still waits with.
-    retried = [] if changed else retry(kube, settings, service)
+    done = [] if changed else unblock(kube, settings, service)
     shown = False
     while True:
         try:
@@ -96,18 +102,25 @@ def _deploy(
                 raise
             if not shown and [each.code for each in failure.findings] == [STALLED]:
                 shown = True
-                retried += retry(kube, settings, service)
+                done += unblock(kube, settings, service)
                 continue
-            reached.changed = retried
+            reached.changed = done
             reached.findings = failure.findings
             return reached
         # From the first time that the pods were ready: a slow start has its second proof as well.
         settling = settling or deadline.within(_SETTLING_SECONDS)
-        verdict = prove(kube, settings, service, deadline, secrets=secrets, reconcile=True)
+        try:
+            # Before the proof: until then nobody can log in.
+            done += reconcile(kube, settings, service, secrets, deadline)
+            verdict = prove(kube, settings, service, deadline, secrets)
+        except Failure as failure:
+            if failure.of_cluster:
+                raise
+            verdict = replace(reached, findings=failure.findings)
         unready = verdict.ready < verdict.total  # whether that heals is for the wait to judge
         heals = unready or all(CAUSES[each.code].heals for each in verdict.findings)
         if verdict.ok or not heals or settling.passed():
-            verdict.changed = [*retried, *verdict.changed]
+            verdict.changed = done
             return verdict
         time.sleep(_AGAIN_SECONDS)
 

@@ -14,7 +14,7 @@ from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube, Object
 from learnflow_infra.kubernetes.routes import FromHost, InCluster, on_localhost
-from learnflow_infra.pipeline import apply
+from learnflow_infra.pipeline import credentials
 from learnflow_infra.services import Access, Secrets, Service
 from learnflow_infra.settings import Settings
 
@@ -26,19 +26,16 @@ def prove(
     settings: Settings,
     service: Service,
     deadline: Deadline,
-    *,
     secrets: Secrets | None = None,
-    reconcile: bool = False,
 ) -> Verdict:
     """Prove a service, or say in the verdict's findings why it is not proved.
 
-    With `reconcile`, what the settings declare inside the service is made so before the proof.
-    A cluster that cannot be reached is raised, not judged.
+    It writes nothing but its probe data. A cluster that cannot be reached is raised, not judged.
     """
     started = time.monotonic()
     verdict = Verdict(service.name)
     try:
-        _prove(kube, settings, service, deadline, verdict, secrets, reconcile)
+        _prove(kube, settings, service, deadline, verdict, secrets)
     except Failure as failure:
         if failure.of_cluster:
             raise
@@ -54,7 +51,6 @@ def _prove(
     deadline: Deadline,
     verdict: Verdict,
     secrets: Secrets | None,
-    reconcile: bool,
 ) -> None:
     namespace = settings.cluster.namespace
     selector = manifests.selector_text(service.name)
@@ -71,7 +67,7 @@ def _prove(
     claims = claims_of(pods, kube.list("PersistentVolumeClaim", namespace))
     _check_volumes(claims, service, state.total)
     if secrets is None:
-        secrets = apply.secrets(kube, settings, service)
+        secrets = credentials.read(kube, settings, service)
     verdict.endpoint = f"{secrets.connection['host']}:{secrets.connection['port']}"
 
     step = deadline.within(ROUND_TRIP_SECONDS)
@@ -84,12 +80,9 @@ def _prove(
         ThreadPoolExecutor(2) as pool,
     ):
         host = FromHost(kube, namespace, on_localhost(service.host_ports(settings)))
-        # Nobody can log in before.
-        changed = service.reconcile(access, host) if reconcile else []
         proofs = [pool.submit(service.prove, access, route) for route in (inside, host)]
         for proof in proofs:
             proof.result()
-        verdict.changed = changed
 
 
 def _check_volumes(claims: Sequence[Object], service: Service, expected: int) -> None:

@@ -11,7 +11,7 @@ from learnflow_infra.settings import Settings
 _RETRIED = "learnflow-app/retried"
 
 
-def retry(kube: Kube, settings: Settings, service: Service) -> list[str]:
+def unblock(kube: Kube, settings: Settings, service: Service) -> list[str]:
     """Have the service's missing pods made, those that are unscheduled looked at, and those that
     back off replaced; says which ones."""
     namespace = settings.cluster.namespace

@@ -1,0 +1,81 @@
+"""The scope: the namespace and the objects that the label marks as this deployment's.
+
+Only objects that carry the label are ever changed or deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from learnflow_infra.diagnosis.reasons import cause_of
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.client import ApiError, Kube
+from learnflow_infra.services import Object
+
+_KINDS = (
+    *("Secret", "ConfigMap", "NetworkPolicy", "Service"),
+    *("StatefulSet", "PersistentVolumeClaim"),
+)
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The scope's objects as they are, by kind and name."""
+
+    objects: Mapping[Key, Object]
+    fresh: bool = False
+    """Whether the namespace was just made, so that nothing in it can be somebody else's."""
+
+
+@dataclass
+class Changes:
+    """What was written and what was removed, each as `kind/name`."""
+
+    changed: list[str] = field(default_factory=list)
+    pruned: list[str] = field(default_factory=list)
+
+    def add(self, other: Changes) -> None:
+        self.changed += other.changed
+        self.pruned += other.pruned
+
+
+def scoped(kube: Kube, namespace: str) -> dict[Key, Object]:
+    """All objects of the scope in a namespace, by kind and name."""
+    return {
+        (kind, item["metadata"]["name"]): item | {"kind": kind}
+        for kind in _KINDS
+        for item in kube.list(kind, namespace, manifests.SCOPE_SELECTOR)
+    }
+
+
+def name_of(manifest: Object) -> str:
+    return f"{manifest['kind'].lower()}/{manifest['metadata']['name']}"
+
+
+def foreign(manifest: Object) -> Failure:
+    """The Failure of an object that would be written and is somebody else's."""
+    where = manifest["metadata"].get("namespace", "the cluster")
+    message = f"{name_of(manifest)} in {where} is there and does not carry the scope's label"
+    return Failure(finding("foreign-object", message))
+
+
+@contextlib.contextmanager
+def refusals(manifest: Object) -> Iterator[None]:
+    """The API server's refusal of a write as a Failure."""
+    try:
+        yield
+    except ApiError as error:
+        service = manifest["metadata"]["labels"]["app.kubernetes.io/name"]
+        if error.code == 422 and "updates to statefulset spec" in error.message:
+            reason = "a volume's size and class cannot change while its data is kept"
+            found = finding("setting-fixed", f"{name_of(manifest)}: {reason}", service=service)
+        else:
+            message = f"{name_of(manifest)}: {error.message}"
+            cause = cause_of("Refused", error.message)
+            found = finding(cause[0] if cause else "apply-refused", message, service=service)
+        raise Failure(found) from error
