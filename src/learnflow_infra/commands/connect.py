@@ -16,7 +16,8 @@ from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host import paths
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.routes import DialError, FromHost, Listener, on_localhost, splice
+from learnflow_infra.kubernetes.listener import Listener, splice
+from learnflow_infra.kubernetes.routes import DialError, FromHost, on_localhost
 from learnflow_infra.pipeline import credentials
 from learnflow_infra.pipeline.prove import ROUND_TRIP_SECONDS
 from learnflow_infra.report import Report

@@ -11,13 +11,14 @@ from pathlib import Path
 from learnflow_infra import cluster
 from learnflow_infra.cluster import Provider, candidates, policies
 from learnflow_infra.commands import Request, place
-from learnflow_infra.diagnosis import symptoms
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host import machine, paths
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, run
 from learnflow_infra.kubernetes import resources
-from learnflow_infra.kubernetes.client import ApiError, Kube
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.errors import ApiError
+from learnflow_infra.kubernetes.objects import condition, text
 from learnflow_infra.pipeline.capacity import check_capacity, is_default
 from learnflow_infra.report import Check, Report
 from learnflow_infra.settings import mebibytes
@@ -150,16 +151,14 @@ def _kubectl(provider: Provider, deadline: Deadline) -> Check:
 
 
 def _server(kube: Kube) -> Iterable[Check]:
-    version = symptoms.text(kube.request("GET", "version").get("gitVersion"))
+    version = text(kube.request("GET", "version").get("gitVersion"))
     said = f"{kube.context}, Kubernetes {version}"
     try:
         nodes = kube.list("Node")
     except Failure:
         yield Check("cluster", f"{said}; its nodes may not be listed")
         return
-    unready = [
-        each["metadata"]["name"] for each in nodes if symptoms.condition(each, "Ready") != "True"
-    ]
+    unready = [each["metadata"]["name"] for each in nodes if condition(each, "Ready") != "True"]
     if unready and len(unready) == len(nodes):
         message = f"no node is Ready: {', '.join(unready[:_MOST_NAMED])}"
         yield Check.failed("cluster", finding("node-not-ready", message))

@@ -22,7 +22,9 @@ from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.host import paths
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.kubernetes.client import ApiError, Kube, Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.errors import ApiError
+from learnflow_infra.kubernetes.objects import Object, text
 from learnflow_infra.settings import Settings
 
 MOST_BYTES = 1_000_000
@@ -131,7 +133,7 @@ def _events(kube: Kube, namespace: str) -> Iterator[str]:
     events = kube.list("Event", namespace, limit=_MOST_EVENTS)
     for each in sorted(events, key=symptoms.when, reverse=True):
         about = each.get("involvedObject", {})
-        message = " ".join(symptoms.text(each.get("message")).split())
+        message = " ".join(text(each.get("message")).split())
         yield (
             f"{symptoms.when(each)} {each.get('type')} {each.get('reason')} "
             f"{about.get('kind')}/{about.get('name')}: {message}"

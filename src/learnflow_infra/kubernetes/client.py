@@ -1,8 +1,7 @@
-"""The Kubernetes API, through the person's own kubectl.
+"""Requests to the Kubernetes API, through the user's own kubectl.
 
-`kubectl proxy` on a private Unix socket brings the person's contexts, credentials and plug-ins;
-behind it a request costs milliseconds instead of a process, errors are the API's own Status
-objects instead of text, and exec and port-forward are WebSockets on the same socket.
+Errors are the API's own Status objects instead of text; exec and port-forward are WebSockets on the
+same socket.
 """
 
 from __future__ import annotations
@@ -10,59 +9,26 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import shutil
-import socket
-import subprocess
-import tempfile
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlencode
 
 from learnflow_infra.findings.failures import Failure, finding
-from learnflow_infra.host import process
 from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.kubernetes import errors, streams
+from learnflow_infra.kubernetes.errors import ApiError
+from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.process import KubectlProxy
 from learnflow_infra.kubernetes.resources import path
+from learnflow_infra.kubernetes.streams import Stream
 
 FIELD_MANAGER = "learnflow-infra"
 REQUEST_SECONDS = 15.0
 LOG_SECONDS = 3.0  # the kubelet of a dead node does not answer
 
 _MOST_BYTES = 2**28  # of one answer; a pod is a few thousand
+_MOST_ERROR_BYTES = 2**16
 _MARKS = {"kind", "type", "gitVersion"}  # of an object, a watch's event, the server's version
-_OVERLOADED = (429, 504)
-_GATEWAY = (502, 503, 504)
-_PROTOCOL = "v4.channel.k8s.io"
-
-Object = dict[str, Any]
-
-
-class ApiError(Failure):
-    """The API's refusal of what was asked; `api-error` to who has no better word for it."""
-
-    def __init__(self, code: int, reason: str, message: str) -> None:
-        self.code = code
-        self.reason = reason
-        self.message = " ".join(message.split())[:400]
-        super().__init__(finding("api-error", f"the API server: {code} {reason}: {self.message}"))
-
-
-class _Timed(socket.socket):
-    """A socket on which all that is received must have come by one moment."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.settimeout(seconds)
-        self._until = time.monotonic() + seconds
-
-    def recv_into(self, *arguments: Any) -> int:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self.settimeout(left)
-        return super().recv_into(*arguments)
 
 
 class Kube:
@@ -75,50 +41,17 @@ class Kube:
     def __init__(self, kubectl: Sequence[str], context: str, deadline: Deadline) -> None:
         self.context = context
         self.deadline = deadline
-        self._folder = tempfile.mkdtemp(prefix="learnflow-")
-        self._socket = f"{self._folder}/api"
-        self._ending = threading.Lock()
-        self._said: str | None = None
-        argv = [*kubectl, "proxy", f"--context={context}", f"--unix-socket={self._socket}"]
-        # exec is refused by default; who may exec is the API server's decision, not the proxy's.
-        argv.append("--reject-paths=^$")
-        try:
-            self._proxy = process.start(argv, stderr=subprocess.STDOUT)
-        except OSError as error:
-            shutil.rmtree(self._folder)
-            raise Failure(finding("kubectl-missing", f"kubectl did not start: {error}")) from error
+        self._proxy = KubectlProxy(kubectl, context)
 
     def __enter__(self) -> Kube:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        process.end(self._proxy)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._proxy.end()
 
     def require_alive(self) -> None:
         """Raise Failure(kubectl-failed) if kubectl's proxy has ended."""
-        if self._proxy.poll() is None:
-            return
-        with self._ending:  # what it said can be read once, and threads ask side by side
-            if self._said is None:
-                assert self._proxy.stdout is not None
-                lines = self._proxy.stdout.read().decode(errors="replace").strip().splitlines()
-                self._said = lines[-1][:300] if lines else f"exit code {self._proxy.returncode}"
-        raise Failure(finding("kubectl-failed", f"kubectl proxy ended: {self._said}"))
-
-    def _connect(self, timeout: float) -> socket.socket:
-        """A connection to the proxy, which at first is not there and then does not listen yet."""
-        while True:
-            connection = _Timed(timeout)
-            try:
-                connection.connect(self._socket)
-            except (FileNotFoundError, ConnectionRefusedError):
-                connection.close()
-                self.require_alive()
-                self.deadline.remaining()
-                time.sleep(0.005)
-            else:
-                return connection
+        self._proxy.require_alive()
 
     # ---- requests
 
@@ -150,7 +83,7 @@ class Kube:
         content_type: str = "application/json",
     ) -> Iterator[http.client.HTTPResponse]:
         connection = http.client.HTTPConnection("localhost", timeout=timeout)
-        connection.sock = self._connect(timeout)
+        connection.sock = self._proxy.connect(timeout, self.deadline)
         target = "/" + path + ("?" + urlencode(query) if query else "")
         data = None if body is None else json.dumps(body).encode()
         try:
@@ -158,7 +91,8 @@ class Kube:
             response = connection.getresponse()
             if response.status >= 400:
                 form = response.headers.get("content-type", "")
-                raise self._refusal(response.status, form, response.read(65536))
+                answer = response.read(_MOST_ERROR_BYTES)
+                raise errors.refusal(self.context, response.status, form, answer)
             yield response
         except TimeoutError as error:
             self.deadline.remaining()
@@ -174,26 +108,6 @@ class Kube:
             raise Failure(finding("api-error", said[:300])) from error
         finally:
             connection.close()
-
-    def _refusal(self, code: int, form: str, body: bytes) -> Exception:
-        text = body.decode(errors="replace")
-        try:
-            status = json.loads(text)
-            reason, message = str(status.get("reason", "")), str(status.get("message", ""))
-        except (ValueError, AttributeError):
-            reason, message = "", text
-        error = ApiError(code, reason, message)
-        where = f"context {self.context!r}"
-        if code == 401:
-            return Failure(finding("identity-refused", f"{where}: {error.message}"))
-        if code == 403 and "is forbidden: User" in error.message:
-            return Failure(finding("permission-missing", error.message))
-        if not reason and (code in _GATEWAY or _of_kubectl(code, form)):
-            return Failure(finding(*_unreached(where, error.message)))
-        if code in _OVERLOADED:
-            return Failure(finding("api-slow", f"the API server: {code} {reason}: {error.message}"))
-        # Of the server's own trouble, and not of what was asked, there is no better word.
-        return error if reason and code != 503 else Failure(*error.findings)
 
     # ---- objects
 
@@ -345,45 +259,15 @@ class Kube:
         return self._stream(where, [("ports", str(port))])
 
     def _stream(self, where: str, query: Sequence[tuple[str, str]]) -> Stream:
-        import websocket
-
         timeout = min(REQUEST_SECONDS, self.deadline.remaining())
-        connection = websocket.WebSocket()
+        connection = self._proxy.connect(timeout, self.deadline)
         try:
-            connection.connect(  # type: ignore[no-untyped-call]
-                f"ws://localhost/{where}?{urlencode(query)}",
-                socket=self._connect(timeout),
-                subprotocols=[_PROTOCOL],
-                suppress_origin=True,
-            )
-        except websocket.WebSocketBadStatusException as error:
-            body = error.resp_body or b""
-            form = (error.resp_headers or {}).get("content-type", "")
-            raise self._refusal(error.status_code, form, body) from error
-        except (TimeoutError, websocket.WebSocketTimeoutException) as error:
+            return streams.opened(connection, f"{where}?{urlencode(query)}", self.context)
+        except TimeoutError as error:
             self.deadline.remaining()
             raise Failure(
                 finding("api-slow", f"a stream to a pod did not open within {timeout:g} s")
             ) from error
-        except (OSError, websocket.WebSocketException) as error:
-            raise Failure(
-                finding("cluster-unreachable", f"a stream to a pod did not open: {error!r:.200}")
-            ) from error
-        return Stream(connection)
-
-
-def _of_kubectl(code: int, form: str) -> bool:
-    """Whether it is kubectl's proxy that speaks, of a connection that it could not make."""
-    return code == 500 and form.startswith("text/plain")
-
-
-def _unreached(where: str, said: str) -> tuple[str, str]:
-    """The code and the message of a connection to the API server that was not made."""
-    if "remote error: tls:" in said:
-        return "identity-refused", f"{where}: {said}"
-    if "x509:" in said:
-        return "api-certificate-refused", f"{where}: {said}"
-    return "cluster-unreachable", f"{where} does not answer: {said or 'no connection'}"
 
 
 def _object(data: bytes) -> Object:
@@ -395,44 +279,3 @@ def _object(data: bytes) -> Object:
     if not isinstance(answer, dict) or not _MARKS & answer.keys():
         raise ValueError(f"{data[:80]!r}")
     return answer
-
-
-class Stream:
-    """A WebSocket of the API's channel protocol: a message's first byte is its channel."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def send(self, channel: int, data: bytes) -> None:
-        """Raises OSError once the other side has closed."""
-        import websocket
-
-        try:
-            self._connection.send_binary(bytes((channel,)) + data)
-        except websocket.WebSocketException as error:
-            raise ConnectionError(str(error)) from error
-
-    def receive(self, timeout: float) -> tuple[int, bytes] | None:
-        """The next message that is not empty, or None at the end. Raises TimeoutError."""
-        import websocket
-
-        self._connection.settimeout(timeout)
-        while True:
-            try:
-                message = self._connection.recv()
-            except websocket.WebSocketTimeoutException as error:
-                raise TimeoutError from error
-            except (OSError, websocket.WebSocketException):
-                return None
-            if not message:
-                if not self._connection.connected:
-                    return None
-                continue
-            if isinstance(message, str):
-                message = message.encode()
-            if len(message) > 1:
-                return message[0], message[1:]
-
-    def close(self) -> None:
-        with contextlib.suppress(Exception):
-            self._connection.shutdown()

@@ -7,18 +7,17 @@ the host means a port-forward, the way that `connect` goes.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import secrets
-import select
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from learnflow_infra.kubernetes.client import ApiError, Kube, Stream
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.errors import ApiError
+from learnflow_infra.kubernetes.streams import Stream
 
 CONNECT_SECONDS = 5
 _RESOLVE_SECONDS = 2
@@ -184,97 +183,3 @@ def _socket(stream: Stream, first: bytes, *, send: int, receive: int) -> socket.
     for work in (inward, outward):
         threading.Thread(target=work, daemon=True).start()
     return theirs
-
-
-def splice(one: socket.socket, other: socket.socket) -> None:
-    """Carry bytes both ways until either side ends, then close both."""
-    pairs = {one: other, other: one}
-    with one, other, contextlib.suppress(OSError):
-        while True:
-            for readable in select.select(list(pairs), [], [])[0]:
-                data = readable.recv(_CHUNK)
-                if not data:
-                    return
-                pairs[readable].sendall(data)
-
-
-class Listener:
-    """Accepts on a loopback port and hands each connection to a thread. A context manager."""
-
-    def __init__(self, port: int, handle: Callable[[socket.socket], None]) -> None:
-        self._server = socket.create_server(("127.0.0.1", port))
-        self.port: int = self._server.getsockname()[1]
-        self._handle = handle
-
-    def __enter__(self) -> Listener:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        # shutdown wakes the thread that waits in accept; close alone does not.
-        with contextlib.suppress(OSError):
-            self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._server.accept()
-                threading.Thread(target=self._handle, args=(client,), daemon=True).start()
-
-
-class Proxy:
-    """An HTTP CONNECT proxy on loopback that dials by a route, for clients that take a proxy.
-
-    Its URL carries a random password, so that no one else on the machine gets through. Failed
-    dials are kept in `refusals`, because clients tell little of why a connection failed; the others
-    in `reached`.
-    """
-
-    def __init__(self, route: Route) -> None:
-        self._route = route
-        self._password = secrets.token_hex(16)
-        credentials = base64.b64encode(f"learnflow:{self._password}".encode()).decode()
-        self._expected = f"proxy-authorization: basic {credentials}".lower()
-        self._listener = Listener(0, self._serve)
-        self.refusals: dict[str, Exception] = {}
-        self.reached: set[str] = set()
-
-    @property
-    def url(self) -> str:
-        return f"http://learnflow:{self._password}@127.0.0.1:{self._listener.port}"
-
-    def __enter__(self) -> Proxy:
-        self._listener.__enter__()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._listener.__exit__(*exc)
-
-    def _serve(self, client: socket.socket) -> None:
-        request = b""
-        client.settimeout(CONNECT_SECONDS)
-        with contextlib.suppress(OSError):
-            while b"\r\n\r\n" not in request and len(request) < 8192:
-                data = client.recv(4096)
-                if not data:
-                    break
-                request += data
-        lines = request.decode(errors="replace").split("\r\n")
-        words = lines[0].split(" ")
-        if len(words) != 3 or self._expected not in (line.lower() for line in lines[1:]):
-            client.close()
-            return
-        host, _, port = words[1].rpartition(":")
-        try:
-            server = self._route.dial(host, int(port))
-        except Exception as error:  # the client gets its refusal whatever the cause
-            self.refusals[words[1]] = error
-            with contextlib.suppress(OSError):
-                client.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
-            client.close()
-            return
-        self.reached.add(words[1])
-        client.settimeout(None)
-        client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-        splice(client, server)

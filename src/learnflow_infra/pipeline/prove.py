@@ -12,7 +12,8 @@ from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import FromHost, InCluster, on_localhost
 from learnflow_infra.pipeline import credentials
 from learnflow_infra.services import Access, Secrets, Service
