@@ -185,15 +185,17 @@ class Kube:
             body=manifest,
         )
 
-    def touch(self, kind: str, namespace: str, name: str, mark: str) -> None:
-        """Set an annotation of an object that is there to the time, so that who watches it looks
-        again."""
+    def annotate(self, kind: str, namespace: str, name: str, annotation: str) -> None:
+        """Set an annotation to the present time, so that whatever watches the object looks again.
+
+        Raises ApiError(404) where there is no such object.
+        """
         now = datetime.now(UTC).isoformat()
         self.request(
             "PATCH",
             path("patch", kind, namespace, name),
             query={"fieldManager": FIELD_MANAGER},
-            body={"metadata": {"annotations": {mark: now}}},
+            body={"metadata": {"annotations": {annotation: now}}},
             content_type="application/merge-patch+json",
         )
 
