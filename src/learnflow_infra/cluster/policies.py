@@ -11,7 +11,6 @@ from learnflow_infra.cluster.local import LocalCluster
 from learnflow_infra.cluster.minikube import Minikube
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.errors import ApiError
 from learnflow_infra.kubernetes.objects import Object
 
 Enforced = Literal["yes", "no", "unknown"]
@@ -32,7 +31,7 @@ def enforced(provider: Provider, kube: Kube) -> tuple[Enforced, str]:
         return "yes", "the local cluster's own"
     try:
         found = kube.list("DaemonSet")
-    except (ApiError, Failure) as error:
+    except Failure as error:
         return "unknown", f"its DaemonSets cannot be listed ({error})"
     return told_by(found, minikube=isinstance(provider, Minikube))
 

@@ -62,10 +62,12 @@ def _told(name: str, probe: Probe) -> Sequence[Check]:
     """What a probe says; one that fails says so itself."""
     try:
         return list(probe())
+    except ApiError as error:
+        return [
+            Check(name, f"not known: {error.findings[0].message}", "warn", error.findings[0].remedy)
+        ]
     except Failure as failure:
         return [Check.failed(name, each) for each in failure.findings]
-    except ApiError as error:
-        return [Check(name, f"not known: {error}", "warn", "Look at the API server's own log.")]
 
 
 def _candidate(
@@ -212,6 +214,8 @@ def _capacity(request: Request, kube: Kube) -> Iterable[Check]:
     failed = []
     try:
         capacity = check_capacity(kube, request.settings, request.services)
+    except ApiError:
+        raise
     except Failure as failure:
         for each in failure.findings:
             name = "volumes" if each.code == "storage-class-missing" else "room"

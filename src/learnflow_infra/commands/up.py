@@ -91,21 +91,23 @@ def _deploy(
         request.say(f"{service.name}: {state.ready} of {state.total} pods ready")
 
     settling: Deadline | None = None
+    done: list[str] = []
     # Whoever runs this again may have mended what Kubernetes still waits with.
-    done = [] if changed else unblock(kube, settings, service)
-    shown = False
+    blocked, shown = not changed, False
     while True:
         try:
+            if blocked:
+                blocked = False
+                done += unblock(kube, settings, service)
             wait(kube, settings, service, deadline, on_progress, changed=changed)
         except Failure as failure:
             if failure.of_cluster:
                 raise
             if not shown and [each.code for each in failure.findings] == [STALLED]:
-                shown = True
-                done += unblock(kube, settings, service)
+                blocked = shown = True
                 continue
             reached.changed = done
-            reached.findings = failure.findings
+            reached.findings = failure.of(service.name)
             return reached
         # From the first time that the pods were ready: a slow start has its second proof as well.
         settling = settling or deadline.within(_SETTLING_SECONDS)
@@ -116,7 +118,7 @@ def _deploy(
         except Failure as failure:
             if failure.of_cluster:
                 raise
-            verdict = replace(reached, findings=failure.findings)
+            verdict = replace(reached, findings=failure.of(service.name))
         unready = verdict.ready < verdict.total  # whether that heals is for the wait to judge
         heals = unready or all(CAUSES[each.code].heals for each in verdict.findings)
         if verdict.ok or not heals or settling.passed():

@@ -1,6 +1,6 @@
 """What must not be shown, whatever a log or an event holds: the values of Secrets.
 
-Raises Failure or ApiError where they cannot be read: then what may hold them is not shown either.
+Raises Failure where they cannot be read: then what may hold them is not shown either.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import errors, streams
 from learnflow_infra.kubernetes.errors import ApiError
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, at, number, objects, text
 from learnflow_infra.kubernetes.process import KubectlProxy
 from learnflow_infra.kubernetes.resources import path
 from learnflow_infra.kubernetes.streams import Stream
@@ -28,14 +28,17 @@ LOG_SECONDS = 3.0  # the kubelet of a dead node does not answer
 
 _MOST_BYTES = 2**28  # of one answer; a pod is a few thousand
 _MOST_ERROR_BYTES = 2**16
+_ABSENT = "NotFound"
+_GONE = 410
 _MARKS = {"kind", "type", "gitVersion"}  # of an object, a watch's event, the server's version
 
 
 class Kube:
     """One context of one kubeconfig. A context manager; its methods may be called from threads.
 
-    Raises Failure: `cluster-unreachable`, `api-slow`, `api-error`, `identity-refused`,
-    `permission-missing`; ApiError for every other refusal.
+    Raises ApiError where a request is refused; Failure where none would be answered
+    (`cluster-unreachable`, `api-certificate-refused`, `identity-refused`), where the user may not
+    make it (`permission-missing`) and where it takes too long (`api-slow`, `deadline-passed`).
     """
 
     def __init__(self, kubectl: Sequence[str], context: str, deadline: Deadline) -> None:
@@ -104,8 +107,7 @@ class Kube:
                 finding("cluster-unreachable", f"the API server's answer broke off: {error!r:.200}")
             ) from error
         except ValueError as error:
-            said = f"the API server's answer to {method} {path} is not the API's: {error}"
-            raise Failure(finding("api-error", said[:300])) from error
+            raise errors.no_answer(self.context, f"to {method} {path}: {error}") from error
         finally:
             connection.close()
 
@@ -116,7 +118,7 @@ class Kube:
         try:
             return self.request("GET", path("get", kind, namespace, name))
         except ApiError as error:
-            if error.code == 404:
+            if error.reason == _ABSENT:
                 return None
             raise
 
@@ -133,8 +135,10 @@ class Kube:
         query = {"labelSelector": selector, "fieldSelector": fields, "limit": limit}
         given = {key: str(value) for key, value in query.items() if value}
         where = path("list", kind, namespace)
-        items: list[Object] = self.request("GET", where, query=given)["items"]
-        return items
+        answer = self.request("GET", where, query=given)
+        if "items" not in answer:
+            raise errors.no_answer(self.context, f"to GET {where}: a list without items")
+        return list(objects(answer["items"]))
 
     def log(
         self, namespace: str, pod: str, container: str, *, previous: bool, lines: int, most: int
@@ -208,7 +212,7 @@ class Kube:
                 body={"propagationPolicy": "Background"},
             )
         except ApiError as error:
-            if error.code == 404:
+            if error.reason == _ABSENT:
                 return False
             raise
         return True
@@ -216,18 +220,24 @@ class Kube:
     def watch(
         self, kind: str, namespace: str, selector: str, deadline: Deadline
     ) -> Iterator[Object]:
-        """Each event of a watch that starts with what is there now, until about the deadline."""
+        """Each event of a watch that starts with what is there now, until about the deadline.
+
+        It may end before: a server that no longer knows where it was says so.
+        """
         seconds = max(1, int(deadline.remaining()))
         query = {"watch": "true", "labelSelector": selector, "timeoutSeconds": str(seconds)}
         # The server ends a quiet watch itself; a little longer only catches one that does not.
         with self._open("GET", path("watch", kind, namespace), seconds + 5.0, query) as response:
             while line := response.readline(_MOST_BYTES):
                 event = _object(line)
-                if event["type"] == "ERROR":
+                if not isinstance(event.get("object"), dict):
+                    raise errors.no_answer(self.context, f"an event of {kind}: {line[:80]!r}")
+                if event.get("type") == "ERROR":
                     status = event["object"]
-                    raise ApiError(
-                        status.get("code", 500), status.get("reason", ""), status.get("message", "")
-                    )
+                    if at(status, "code") == _GONE:
+                        return
+                    reason, message = text(at(status, "reason")), text(at(status, "message"))
+                    raise ApiError(number(at(status, "code")), reason, message)
                 yield event
 
     def may(self, verb: str, group: str, resource: str, namespace: str | None = None) -> bool:
@@ -245,7 +255,7 @@ class Kube:
         answer = self.request(
             "POST", "apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review
         )
-        return bool(answer["status"]["allowed"])
+        return at(answer, "status", "allowed") is True
 
     # ---- streams into pods
 

@@ -55,13 +55,13 @@ class KubectlProxy:
     def connect(self, timeout: float, deadline: Deadline) -> socket.socket:
         """A connection to it, on which all must have come after `timeout` seconds.
 
-        At first its socket is not there, and then nothing listens yet.
+        At first its socket is not there, then nothing listens yet; later its queue may be full.
         """
         while True:
             connection = _Timed(timeout)
             try:
                 connection.connect(self._socket)
-            except (FileNotFoundError, ConnectionRefusedError):
+            except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
                 connection.close()
                 self.require_alive()
                 deadline.remaining()

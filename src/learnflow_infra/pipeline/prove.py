@@ -40,7 +40,7 @@ def prove(
     except Failure as failure:
         if failure.of_cluster:
             raise
-        verdict.findings = failure.findings
+        verdict.findings = failure.of(service.name)
     verdict.seconds = time.monotonic() - started
     return verdict
 
