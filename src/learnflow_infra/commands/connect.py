@@ -44,9 +44,8 @@ def connect(request: Request, ready: Callable[[Report], None]) -> None:
             secrets = credentials.read(kube, settings, service)
             ports = service.host_ports(settings)
             route = FromHost(kube, namespace, on_localhost(ports))
-            service.log_in(
-                Access(kube, settings, secrets, deadline.within(ROUND_TRIP_SECONDS)), route
-            )
+            step = deadline.within(ROUND_TRIP_SECONDS, "the login", code="service-slow")
+            service.log_in(Access(kube, settings, secrets, step), route)
             for port in ports:
                 open_.enter_context(_listener(service, route, port))
             certificate = secrets.connection.get("ca.crt")

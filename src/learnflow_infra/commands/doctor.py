@@ -35,7 +35,7 @@ Probe = Callable[[], Iterable[Check]]
 
 def doctor(request: Request) -> Report:
     """Look at everything side by side. The exit code is that of the first FAIL."""
-    deadline = request.deadline.within(_SECONDS)
+    deadline = request.deadline.within(_SECONDS, "a check")
     provider: Provider | None = None
     state, obstacle = "absent", None
     try:

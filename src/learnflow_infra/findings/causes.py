@@ -828,6 +828,13 @@ CAUSES = _table(
             "The file that --report names could not be written.",
             "Name another one, in a folder that is yours.",
         ),
+        Cause(
+            "step-slow",
+            Exit.UNHEALTHY,
+            "A step took longer than the time that it may take, which is not the command's.",
+            "Look at what is named, and at the machine's load; then repeat.",
+            heals=True,
+        ),
         # The last: where anything else is known, that is the cause.
         Cause(
             "deadline-passed",

@@ -98,10 +98,7 @@ class Kube:
                 raise errors.refusal(self.context, response.status, form, answer)
             yield response
         except TimeoutError as error:
-            self.deadline.remaining()
-            raise Failure(
-                finding("api-slow", f"the API server did not answer {method} within {timeout:g} s")
-            ) from error
+            raise self._slow(f"the API server's answer to {method} {path}", timeout) from error
         except (http.client.HTTPException, ConnectionError) as error:
             raise Failure(
                 finding("cluster-unreachable", f"the API server's answer broke off: {error!r:.200}")
@@ -276,10 +273,12 @@ class Kube:
         try:
             return streams.opened(connection, f"{where}?{urlencode(query)}", self.context)
         except TimeoutError as error:
-            self.deadline.remaining()
-            raise Failure(
-                finding("api-slow", f"a stream to a pod did not open within {timeout:g} s")
-            ) from error
+            raise self._slow("a stream to a pod", timeout) from error
+
+    def _slow(self, what: str, seconds: float) -> Failure:
+        if self.deadline.passed():
+            return self.deadline.failure(what)
+        return Failure(finding("api-slow", f"{what} did not come within {seconds:g} s"))
 
 
 def _object(data: bytes) -> Object:

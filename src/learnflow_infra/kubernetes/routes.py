@@ -145,7 +145,11 @@ class FromHost:
             raise DialError(f"port-forward to {pod}:{target}: {error.message}") from error
         # Both channels open with the port's number; an error, if any, follows on channel 1.
         for _ in range(2):
-            message = stream.receive(CONNECT_SECONDS)
+            try:
+                message = stream.receive(CONNECT_SECONDS)
+            except TimeoutError as error:
+                stream.close()
+                raise DialError("Connection timed out") from error
             if message is None:
                 raise DialError(f"the port-forward to {pod}:{target} closed")
         return _socket(stream, b"", send=0, receive=0)

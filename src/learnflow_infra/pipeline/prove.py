@@ -71,7 +71,7 @@ def _prove(
         secrets = credentials.read(kube, settings, service)
     verdict.endpoint = f"{secrets.connection['host']}:{secrets.connection['port']}"
 
-    step = deadline.within(ROUND_TRIP_SECONDS)
+    step = deadline.within(ROUND_TRIP_SECONDS, "the round trip", code="service-slow")
     access = Access(kube, settings, secrets, step)
     pod = service.pods(settings)[0]
     with (
