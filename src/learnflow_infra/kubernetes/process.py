@@ -6,6 +6,7 @@ instead of a process.
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -19,38 +20,61 @@ from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host import process
 from learnflow_infra.host.deadline import Deadline
 
+_OUTPUT_BYTES = 4096  # what is kept of the last that it printed
+_OUTPUT_SECONDS = 1.0  # for its last words, once it has ended
+
+# Whoever reaches the socket acts with the user's credentials: it ends with this process, even when
+# that is killed. Only this process holds the other end of the pipe on standard input. The watcher
+# reads it, and is one of the group that it ends.
+_WATCHED = """\
+exec 3<&0 </dev/null
+{ read -r _; rm -rf "$0"; kill 0; } <&3 >/dev/null 2>&1 &
+exec "$@" 3<&-
+"""
+
 
 class KubectlProxy:
     """The process and its socket. Raises Failure(kubectl-missing)."""
 
     def __init__(self, kubectl: Sequence[str], context: str) -> None:
+        if shutil.which(kubectl[0]) is None:
+            raise Failure(finding("kubectl-missing", f"{kubectl[0]} is no program"))
         self._folder = tempfile.mkdtemp(prefix="learnflow-")
         self._socket = f"{self._folder}/api"
-        self._ending = threading.Lock()
-        self._said: str | None = None
         argv = [*kubectl, "proxy", f"--context={context}", f"--unix-socket={self._socket}"]
         # exec is refused by default; who may exec is the API server's decision, not the proxy's.
         argv.append("--reject-paths=^$")
-        try:
-            self._process = process.start(argv, stderr=subprocess.STDOUT)
-        except OSError as error:
-            shutil.rmtree(self._folder)
-            raise Failure(finding("kubectl-missing", f"kubectl did not start: {error}")) from error
+        output, theirs = os.pipe()
+        self._process = process.start(
+            ["/bin/sh", "-c", _WATCHED, self._folder, *argv],
+            stdin=subprocess.PIPE,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        self._printed = b""
+        self._reader = threading.Thread(target=self._read, args=(output,), daemon=True)
+        self._reader.start()
+
+    def _read(self, output: int) -> None:
+        """Take all that it prints, so that it never waits for a reader; keep the end."""
+        with os.fdopen(output, "rb", buffering=0) as stream:
+            while data := stream.read(65536):
+                self._printed = (self._printed + data)[-_OUTPUT_BYTES:]
 
     def end(self) -> None:
         process.end(self._process)
+        self._reader.join(_OUTPUT_SECONDS)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def require_alive(self) -> None:
         """Raise Failure(kubectl-failed) if it has ended."""
         if self._process.poll() is None:
             return
-        with self._ending:  # what it said can be read once, and threads ask side by side
-            if self._said is None:
-                assert self._process.stdout is not None
-                lines = self._process.stdout.read().decode(errors="replace").strip().splitlines()
-                self._said = lines[-1][:300] if lines else f"exit code {self._process.returncode}"
-        raise Failure(finding("kubectl-failed", f"kubectl proxy ended: {self._said}"))
+        self._reader.join(_OUTPUT_SECONDS)
+        lines = self._printed.decode(errors="replace").strip().splitlines()
+        said = lines[-1][:300] if lines else f"exit code {self._process.returncode}"
+        raise Failure(finding("kubectl-failed", f"kubectl proxy ended: {said}"))
 
     def connect(self, timeout: float, deadline: Deadline) -> socket.socket:
         """A connection to it, on which all must have come after `timeout` seconds.
