@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_api import listed, serving
+from fake_api import kube, listed, serving
 
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host.deadline import Deadline
@@ -123,6 +124,17 @@ def test_it_may_print_more_than_a_pipe_takes(tmp_path: Path) -> None:
         noisy = script(folder, f'head -c 1000000 /dev/zero >&2; exec {kubectl} "$@"')
         with Kube([noisy], "somewhere", Deadline(_SECONDS)) as api:
             assert api.list("Pod", "learnflow") == []
+
+
+def test_a_folder_for_temporary_files_may_lie_deep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (deep := tmp_path / ("x" * 100)).mkdir()
+    monkeypatch.setenv("TMPDIR", str(deep))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with kube(tmp_path, lambda *_: listed()) as api:
+        assert api.list("Pod", "learnflow") == []
+    assert not list(deep.iterdir())
 
 
 def test_its_last_words_are_told(tmp_path: Path) -> None:

@@ -14,12 +14,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host import process
 from learnflow_infra.host.deadline import Deadline
 
+_NAME = "api"
+_MOST_PATH_BYTES = 103  # of a Unix socket on macOS; Linux takes 107
 _OUTPUT_BYTES = 4096  # what is kept of the last that it printed
 _OUTPUT_SECONDS = 1.0  # for its last words, once it has ended
 
@@ -39,8 +42,8 @@ class KubectlProxy:
     def __init__(self, kubectl: Sequence[str], context: str) -> None:
         if shutil.which(kubectl[0]) is None:
             raise Failure(finding("kubectl-missing", f"{kubectl[0]} is no program"))
-        self._folder = tempfile.mkdtemp(prefix="learnflow-")
-        self._socket = f"{self._folder}/api"
+        self._folder = _folder()
+        self._socket = f"{self._folder}/{_NAME}"
         argv = [*kubectl, "proxy", f"--context={context}", f"--unix-socket={self._socket}"]
         # exec is refused by default; who may exec is the API server's decision, not the proxy's.
         argv.append("--reject-paths=^$")
@@ -92,6 +95,15 @@ class KubectlProxy:
                 time.sleep(0.005)
             else:
                 return connection
+
+
+def _folder() -> str:
+    """A folder for the socket alone, not for others, with a path that a socket's address holds."""
+    folder = tempfile.mkdtemp(prefix="learnflow-")
+    if len(os.fsencode(f"{folder}/{_NAME}")) <= _MOST_PATH_BYTES:
+        return folder
+    Path(folder).rmdir()
+    return tempfile.mkdtemp(prefix="learnflow-", dir="/tmp")
 
 
 class _Timed(socket.socket):
