@@ -1,33 +1,30 @@
-"""Ports of this machine's loopback, and the carrying of bytes between two sockets."""
+"""A listening port of this machine's loopback."""
 
 from __future__ import annotations
 
 import contextlib
-import select
+import errno
 import socket
 import threading
+import time
 from collections.abc import Callable
 
-_CHUNK = 32768
-
-
-def splice(one: socket.socket, other: socket.socket) -> None:
-    """Carry bytes both ways until either side ends, then close both."""
-    pairs = {one: other, other: one}
-    with one, other, contextlib.suppress(OSError):
-        while True:
-            for readable in select.select(list(pairs), [], [])[0]:
-                data = readable.recv(_CHUNK)
-                if not data:
-                    return
-                pairs[readable].sendall(data)
+# Of one connection, or over when others have ended: the listener goes on.
+_PASSING = {errno.ECONNABORTED, errno.EMFILE, errno.ENFILE}
+_PAUSE_SECONDS = 0.1
 
 
 class Listener:
-    """Accepts on a loopback port and hands each connection to a thread. A context manager."""
+    """Accepts on a loopback address and hands each connection to a thread. A context manager.
 
-    def __init__(self, port: int, handle: Callable[[socket.socket], None]) -> None:
-        self._server = socket.create_server(("127.0.0.1", port))
+    Port 0 is any that is free. Raises OSError where the address cannot be had.
+    """
+
+    def __init__(
+        self, handle: Callable[[socket.socket], None], port: int = 0, address: str = "127.0.0.1"
+    ) -> None:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._server = socket.create_server((address, port), family=family)
         self.port: int = self._server.getsockname()[1]
         self._handle = handle
 
@@ -42,7 +39,12 @@ class Listener:
         self._server.close()
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
+        while True:
+            try:
                 client, _ = self._server.accept()
+            except OSError as error:
+                if error.errno not in _PASSING:
+                    return
+                time.sleep(_PAUSE_SECONDS)
+            else:
                 threading.Thread(target=self._handle, args=(client,), daemon=True).start()

@@ -6,9 +6,12 @@ import base64
 import contextlib
 import secrets
 import socket
+import threading
 
-from learnflow_infra.kubernetes.listener import Listener, splice
+from learnflow_infra.kubernetes.listener import Listener
 from learnflow_infra.kubernetes.routes import CONNECT_SECONDS, Route
+
+_CHUNK = 32768
 
 
 class Proxy:
@@ -24,7 +27,7 @@ class Proxy:
         self._password = secrets.token_hex(16)
         credentials = base64.b64encode(f"learnflow:{self._password}".encode()).decode()
         self._expected = f"proxy-authorization: basic {credentials}".lower()
-        self._listener = Listener(0, self._serve)
+        self._listener = Listener(self._serve)
         self.refusals: dict[str, Exception] = {}
         self.reached: set[str] = set()
 
@@ -65,4 +68,21 @@ class Proxy:
         self.reached.add(words[1])
         client.settimeout(None)
         client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-        splice(client, server)
+        _splice(client, server)
+
+
+def _splice(one: socket.socket, other: socket.socket) -> None:
+    """Carry bytes both ways, each until its end, which is passed on; then close both."""
+    with one, other:
+        back = threading.Thread(target=_carry, args=(other, one), daemon=True)
+        back.start()
+        _carry(one, other)
+        back.join()
+
+
+def _carry(source: socket.socket, sink: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(_CHUNK):
+            sink.sendall(data)
+    with contextlib.suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)

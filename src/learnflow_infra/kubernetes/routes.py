@@ -7,9 +7,7 @@ the host means a port-forward, the way that `connect` goes.
 
 from __future__ import annotations
 
-import contextlib
 import socket
-import threading
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +15,11 @@ from typing import Protocol
 
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.errors import ApiError
-from learnflow_infra.kubernetes.streams import Stream
+from learnflow_infra.kubernetes.streams import Relay, Stream, as_socket
 
 CONNECT_SECONDS = 5
 _RESOLVE_SECONDS = 2
 _NO_RESOLVER = "Temporary failure in name resolution"
-_CHUNK = 32768
 
 # bash's own TCP: nothing need be added to an image. The address comes on standard input, so that a
 # relay can be started before it is known what it is for, and never becomes code. The mark is the
@@ -81,6 +78,14 @@ class InCluster:
     def _relay(self) -> Stream:
         return self._kube.exec(*self._place, ["bash", "-c", _RELAY])
 
+    def _next(self) -> Stream:
+        """A relay that was begun ahead, or else a new one; never the one of a dial beside."""
+        try:
+            begun = self._relays.popleft()
+        except IndexError:
+            return self._relay()
+        return begun.result()
+
     def _resolves(self, host: str) -> bool:
         """Whether the pod's resolver answers at all: bash does not say what it waited for."""
         try:
@@ -98,7 +103,7 @@ class InCluster:
     def dial(self, host: str, port: int) -> socket.socket:
         said = b""
         try:
-            stream = self._relays.popleft().result() if self._relays else self._relay()
+            stream = self._next()
         except ApiError as error:
             raise DialError(f"exec in pod {self._place[1]}: {error.message}") from error
         try:
@@ -106,7 +111,7 @@ class InCluster:
             while message := stream.receive(CONNECT_SECONDS):
                 channel, data = message
                 if channel == 1:
-                    return _socket(stream, data[1:], send=0, receive=1)
+                    return as_socket(stream, send=0, receive=1, first=data[1:])
                 said += data
                 if channel == 3:
                     break
@@ -136,6 +141,13 @@ class FromHost:
         self._addresses = addresses
 
     def dial(self, host: str, port: int) -> socket.socket:
+        return as_socket(self._open(host, port), send=0, receive=0)
+
+    def carry(self, client: socket.socket, host: str, port: int) -> None:
+        """Connect a socket to an address, and close it when either side ended. Raises DialError."""
+        Relay(self._open(host, port), client, send=0, receive=0)
+
+    def _open(self, host: str, port: int) -> Stream:
         if (address := f"{host}:{port}") not in self._addresses:
             raise DialError(f"{address} is no address that a client on the host can reach")
         pod, target = self._addresses[address]
@@ -143,16 +155,16 @@ class FromHost:
             stream = self._kube.forward(self._namespace, pod, target)
         except ApiError as error:
             raise DialError(f"port-forward to {pod}:{target}: {error.message}") from error
-        # Both channels open with the port's number; an error, if any, follows on channel 1.
-        for _ in range(2):
-            try:
-                message = stream.receive(CONNECT_SECONDS)
-            except TimeoutError as error:
-                stream.close()
-                raise DialError("Connection timed out") from error
-            if message is None:
-                raise DialError(f"the port-forward to {pod}:{target} closed")
-        return _socket(stream, b"", send=0, receive=0)
+        try:
+            # Both channels open with the port's number; an error, if any, follows on channel 1.
+            opened = all(stream.receive(CONNECT_SECONDS) for _ in range(2))
+        except TimeoutError as error:
+            stream.close()
+            raise DialError("Connection timed out") from error
+        if not opened:
+            stream.close()
+            raise DialError(f"the port-forward to {pod}:{target} closed")
+        return stream
 
 
 def _reason(said: str) -> str:
@@ -161,29 +173,3 @@ def _reason(said: str) -> str:
         if text.lower() in said.lower():
             return text
     return " ".join(said.split())[-200:] or "the connection closed"
-
-
-def _socket(stream: Stream, first: bytes, *, send: int, receive: int) -> socket.socket:
-    ours, theirs = socket.socketpair()
-    if first:
-        ours.sendall(first)
-
-    def inward() -> None:
-        with contextlib.suppress(OSError):
-            while (message := stream.receive(3600)) is not None:
-                if message[0] == receive:
-                    ours.sendall(message[1])
-                else:
-                    break
-        with contextlib.suppress(OSError):
-            ours.shutdown(socket.SHUT_RDWR)
-
-    def outward() -> None:
-        with contextlib.suppress(OSError):
-            while data := ours.recv(_CHUNK):
-                stream.send(send, data)
-        stream.close()
-
-    for work in (inward, outward):
-        threading.Thread(target=work, daemon=True).start()
-    return theirs
