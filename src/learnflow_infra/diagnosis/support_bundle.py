@@ -128,7 +128,7 @@ def _brief(item: Object) -> dict[str, Any]:
 
 def _events(kube: Kube, namespace: str) -> Iterator[str]:
     events = kube.list("Event", namespace, limit=_MOST_EVENTS)
-    for each in sorted(events, key=symptoms.when, reverse=True):
+    for each in sorted(events, key=symptoms.order, reverse=True):
         about = each.get("involvedObject", {})
         message = " ".join(text(each.get("message")).split())
         yield (

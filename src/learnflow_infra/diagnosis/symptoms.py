@@ -204,7 +204,7 @@ def of_events(
     """What the newest of an object's events says, unless it got further since."""
     newest = _newest(uid, events, reasons)
     progress = _newest(uid, events, _PROGRESS)
-    if newest and when(newest) >= when(progress):
+    if newest and order(newest) >= order(progress):
         message = text(newest.get("message"))
         named = (name,) if name else ()
         if cause := cause_of(text(newest.get("reason")), message):
@@ -225,16 +225,23 @@ def _newest(uid: str, events: Iterable[Object], reasons: Sequence[str]) -> Objec
         for each in events
         if uid and at(each, "involvedObject", "uid") == uid and each.get("reason") in reasons
     ]
-    return max(own, key=when, default={})
+    return max(own, key=order, default={})
 
 
 def when(event: Object) -> str:
-    """The last time of an event, as text that sorts."""
+    """The last time of an event, some to the second and some to the microsecond."""
     return (
         text(at(event, "series", "lastObservedTime"))
         or text(event.get("lastTimestamp"))
         or text(event.get("eventTime"))
     )
+
+
+def order(event: Object) -> tuple[str, int]:
+    """What events sort by: the second, and within it what the API server wrote later."""
+    version = text(at(event, "metadata", "resourceVersion"))
+    second = when(event)[: len("2026-01-01T00:00:00")]
+    return second, int(version) if version.isdecimal() else 0
 
 
 def _pressure(node: Object) -> str:
