@@ -11,7 +11,7 @@ from learnflow_infra.cluster.local import LocalCluster
 from learnflow_infra.cluster.minikube import Minikube
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, at, name_of, number, objects, text
 
 Enforced = Literal["yes", "no", "unknown"]
 
@@ -40,10 +40,10 @@ def told_by(daemon_sets: Iterable[Object], *, minikube: bool) -> tuple[Enforced,
     """What the DaemonSets of a cluster tell of its network."""
     answers: dict[Enforced, str] = {}
     for each in daemon_sets:
-        name = each["metadata"]["name"]
-        spec = each["spec"]["template"]["spec"]
-        verdict = _told_by(name, spec["containers"], minikube)
-        if verdict and (each.get("status") or {}).get("numberReady", 0) > 0:
+        name = name_of(each)
+        containers = list(objects(at(each, "spec", "template", "spec", "containers")))
+        verdict = _told_by(name, containers, minikube)
+        if verdict and number(at(each, "status", "numberReady")) > 0:
             answers.setdefault(verdict, name)
     for verdict in ("yes", "unknown", "no"):
         if verdict in answers:
@@ -54,15 +54,17 @@ def told_by(daemon_sets: Iterable[Object], *, minikube: bool) -> tuple[Enforced,
 
 
 def _told_by(name: str, containers: list[Object], minikube: bool) -> Enforced | None:
-    arguments = [word for each in containers for word in each.get("args") or ()]
-    if name in _ENFORCING or any(each["name"] in _BESIDE for each in containers):
+    given = (each.get("args") for each in containers)
+    arguments = [word for each in given if isinstance(each, list) for word in each]
+    if name in _ENFORCING or any(text(each.get("name")) in _BESIDE for each in containers):
         return "yes"
     if name == "kube-router":
         return "no" if "--run-firewall=false" in arguments else "yes"
     if name.startswith("kube-flannel"):
         return "no"
     if name == "kindnet":
-        day = next((m[1] for each in containers if (m := _KINDNET.search(each["image"]))), None)
+        images = (text(each.get("image")) for each in containers)
+        day = next((m[1] for image in images if (m := _KINDNET.search(image))), None)
         if day is None or _KINDNET_NOT_YET < day < _KINDNET_SINCE:
             return "unknown"
         if day <= _KINDNET_NOT_YET:

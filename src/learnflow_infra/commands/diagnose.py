@@ -15,7 +15,7 @@ from learnflow_infra.diagnosis.workloads import Objects, Workload
 from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, at, name_of
 from learnflow_infra.report import Report
 from learnflow_infra.settings import Settings
 
@@ -40,7 +40,7 @@ def diagnose(request: Request, *, named: bool) -> Report:
         others = [each for each in workloads.found(listed) if not _is_service(each.kind, each.item)]
         findings = [each for state in states for each in state.findings]
         findings += _others(kube, settings.cluster.namespace, listed, others)
-    living = [each for each in listed["Pod"] if each["status"]["phase"] not in _ENDED]
+    living = [each for each in listed["Pod"] if at(each, "status", "phase") not in _ENDED]
     ready = sum(is_ready(each) for each in living)
     lead = f"namespace {settings.cluster.namespace}" if findings else "nothing wrong"
     line = f"{lead}: {ready} of {len(living)} pods ready"
@@ -58,7 +58,7 @@ def _require(kube: Kube, namespace: str, *, named: bool) -> None:
     if found is None:
         if named:
             raise Failure(finding("namespace-missing", f"there is no namespace {namespace}"))
-    elif found["metadata"].get("deletionTimestamp"):
+    elif at(found, "metadata", "deletionTimestamp"):
         raise Failure(finding("namespace-terminating", f"namespace {namespace} is being deleted"))
 
 
@@ -77,9 +77,7 @@ def _services(
 ) -> Sequence[State]:
     """Of the services that are there; of those that are not, where they are `always` expected."""
     own = {
-        each["metadata"]["name"]: each
-        for each in listed["StatefulSet"]
-        if _is_service("StatefulSet", each)
+        name_of(each): each for each in listed["StatefulSet"] if _is_service("StatefulSet", each)
     }
     return [
         evidence.explain(kube, settings, service, own.get(service.name), listed["Pod"])
@@ -110,7 +108,7 @@ def _log_excerpt(
     log = next((each.log for each in symptoms if each.log), None)
     if log is None:
         return ()
-    pod = next(each for each in listed["Pod"] if each["metadata"]["name"] == log.pod)
+    pod = next(each for each in listed["Pod"] if name_of(each) == log.pod)
     return evidence.log_excerpt(
         kube, namespace, log, lambda: redaction.of_pods(kube, namespace, [pod])
     )

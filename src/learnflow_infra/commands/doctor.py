@@ -18,7 +18,7 @@ from learnflow_infra.host.process import CommandFailed, run
 from learnflow_infra.kubernetes import resources
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.errors import ApiError
-from learnflow_infra.kubernetes.objects import condition, text
+from learnflow_infra.kubernetes.objects import condition, name_of, text
 from learnflow_infra.pipeline.capacity import check_capacity, is_default
 from learnflow_infra.report import Check, Report
 from learnflow_infra.settings import mebibytes
@@ -160,7 +160,7 @@ def _server(kube: Kube) -> Iterable[Check]:
     except Failure:
         yield Check("cluster", f"{said}; its nodes may not be listed")
         return
-    unready = [each["metadata"]["name"] for each in nodes if condition(each, "Ready") != "True"]
+    unready = [name_of(each) for each in nodes if condition(each, "Ready") != "True"]
     if unready and len(unready) == len(nodes):
         message = f"no node is Ready: {', '.join(unready[:_MOST_NAMED])}"
         yield Check.failed("cluster", finding("node-not-ready", message))
@@ -229,7 +229,7 @@ def _capacity(request: Request, kube: Kube) -> Iterable[Check]:
         )
     if not any(each.name == "volumes" for each in failed):
         classes = ", ".join(
-            f"{each['metadata']['name']}{' (default)' if is_default(each) else ''}"
+            f"{name_of(each)}{' (default)' if is_default(each) else ''}"
             for each in kube.list("StorageClass")
         )
         yield Check("volumes", f"StorageClasses: {classes or 'none'}")

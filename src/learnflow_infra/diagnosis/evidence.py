@@ -16,7 +16,7 @@ from learnflow_infra.diagnosis.state import Evidence, State, is_ready, judge
 from learnflow_infra.diagnosis.symptoms import Log, claims_of
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, at, text, uid_of
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
 
@@ -78,13 +78,13 @@ def _readable(read: Callable[[], Sequence[T]]) -> Sequence[T]:
 
 def _settled(item: Object) -> bool:
     """A pod that is ready, or a claim that is bound: its events matter no more."""
-    return is_ready(item) or item.get("status", {}).get("phase") == "Bound"
+    return is_ready(item) or at(item, "status", "phase") == "Bound"
 
 
 def _nodes(kube: Kube, unsettled: Sequence[Object]) -> Sequence[Object]:
     """The pods' nodes; some of all where a pod has none yet."""
-    pods = [each["spec"] for each in unsettled if "containers" in each["spec"]]
-    names = {each.get("nodeName", "") for each in pods}
+    pods = [each for each in unsettled if at(each, "spec", "containers")]
+    names = {text(at(each, "spec", "nodeName")) for each in pods}
     if "" in names:
         return kube.list("Node", limit=_SOME)
     return [kube.get("Node", None, name) or {} for name in names]
@@ -92,9 +92,9 @@ def _nodes(kube: Kube, unsettled: Sequence[Object]) -> Sequence[Object]:
 
 def _events(kube: Kube, item: Object) -> Sequence[Object]:
     """Those of one object alone, however many its neighbours have."""
-    meta = item["metadata"]
-    fields = f"involvedObject.uid={meta['uid']}"
-    return kube.list("Event", meta["namespace"], fields=fields, limit=_SOME)
+    namespace = text(at(item, "metadata", "namespace"))
+    fields = f"involvedObject.uid={uid_of(item)}"
+    return kube.list("Event", namespace, fields=fields, limit=_SOME)
 
 
 def _log_excerpt(kube: Kube, namespace: str, log: Log, secrets: set[str]) -> Sequence[str]:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, at, objects, text
 from learnflow_infra.kubernetes.secrets import decoded
 
 # Values of a connection Secret that are no secrets, and would only blur what is said.
@@ -29,33 +29,34 @@ def of_scope(kube: Kube, namespace: str) -> set[str]:
 
 def of_pods(kube: Kube, namespace: str, pods: Iterable[Object]) -> set[str]:
     """What any pods are given of Secrets, and as variables with a telling name."""
-    names, variables = set[str](), []
+    names, variables = set[str](), list[Object]()
     for pod in pods:
         names |= _references(pod)
-        for container in (*pod["spec"]["containers"], *pod["spec"].get("initContainers", ())):
-            variables += container.get("env", ())
+        for kind in ("containers", "initContainers"):
+            for container in objects(at(pod, "spec", kind)):
+                variables += objects(container.get("env"))
     found = [kube.get("Secret", namespace, name) for name in sorted(names)]
-    telling = [each.get("value", "") for each in variables if _TELLING(each["name"])]
+    telling = [text(each.get("value")) for each in variables if _TELLING(text(each.get("name")))]
     return _lines((*_values(each for each in found if each), *telling))
 
 
 def redacted(line: str, secrets: Iterable[str]) -> str:
     """The line without control codes, its secrets hidden. The longest secrets come first."""
-    text = "".join(c if c.isprintable() else " " for c in _TERMINAL.sub("", line))
+    shown = "".join(c if c.isprintable() else " " for c in _TERMINAL.sub("", line))
     for secret in secrets:
-        text = text.replace(secret, "***")
-    return text
+        shown = shown.replace(secret, "***")
+    return shown
 
 
 def _references(pod: Object) -> set[str]:
     """The Secrets that variables and volumes are filled from, wherever the reference stands."""
-    found, left = set[str](), [pod["spec"]]
+    found, left = set[str](), [pod.get("spec")]
     while left:
         each = left.pop()
         if isinstance(each, dict):
             for key in ("secretKeyRef", "secretRef", "secret"):
-                reference = each.get(key) or {}
-                found |= {reference[name] for name in ("name", "secretName") if name in reference}
+                named = {text(at(each, key, name)) for name in ("name", "secretName")}
+                found |= named - {""}
             left += each.values()
         elif isinstance(each, list):
             left += each

@@ -23,7 +23,7 @@ from learnflow_infra.host import paths
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object, text
+from learnflow_infra.kubernetes.objects import Object, at, name_of, objects, text
 from learnflow_infra.settings import Settings
 
 MOST_BYTES = 1_000_000
@@ -75,10 +75,10 @@ def _cluster(kube: Kube, namespace: str) -> tuple[set[str], list[str]]:
     """What is to be hidden in all of it, and the lines."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         listed = pool.map(lambda kind: _listed(kube, kind, namespace), _KINDS)
-        objects = dict(zip(_KINDS, listed, strict=True))
-    pods = sorted(objects["Pod"] or (), key=symptoms.is_ready)[:_MOST_PODS]
+        found = dict(zip(_KINDS, listed, strict=True))
+    pods = sorted(found["Pod"] or (), key=symptoms.is_ready)[:_MOST_PODS]
     lines = [*_section("events", lambda: _events(kube, namespace))]
-    for kind, items in objects.items():
+    for kind, items in found.items():
         lines += ["", f"== {kind}", *_described(items)]
     try:
         secrets = redaction.of_scope(kube, namespace) | redaction.of_pods(kube, namespace, pods)
@@ -115,25 +115,28 @@ def _described(items: Sequence[Object] | None) -> list[str]:
 
 
 def _brief(item: Object) -> dict[str, Any]:
-    meta, spec = item["metadata"], item.get("spec", {})
-    brief: dict[str, Any] = {key: meta[key] for key in _META if key in meta}
-    brief |= {key: spec[key] for key in _SPEC if key in spec}
-    template = spec.get("template", {}).get("spec", spec)
+    brief: dict[str, Any] = _of(item.get("metadata"), _META) | _of(item.get("spec"), _SPEC)
+    pod = at(item, "spec", "template", "spec") or item.get("spec")
     brief["containers"] = [
-        {key: each[key] for key in ("name", "image", "resources") if key in each}
-        for each in (*template.get("initContainers", ()), *template.get("containers", ()))
+        _of(each, ("name", "image", "resources"))
+        for kind in ("initContainers", "containers")
+        for each in objects(at(pod, kind))
     ]
     return brief | {"status": item.get("status", {})}
+
+
+def _of(value: Any, keys: Sequence[str]) -> dict[str, Any]:
+    return {key: value[key] for key in keys if key in value} if isinstance(value, dict) else {}
 
 
 def _events(kube: Kube, namespace: str) -> Iterator[str]:
     events = kube.list("Event", namespace, limit=_MOST_EVENTS)
     for each in sorted(events, key=symptoms.order, reverse=True):
-        about = each.get("involvedObject", {})
+        about = at(each, "involvedObject")
         message = " ".join(text(each.get("message")).split())
         yield (
             f"{symptoms.when(each)} {each.get('type')} {each.get('reason')} "
-            f"{about.get('kind')}/{about.get('name')}: {message}"
+            f"{at(about, 'kind')}/{at(about, 'name')}: {message}"
         )
 
 
@@ -142,16 +145,14 @@ def _logs(
 ) -> Iterator[tuple[str, Callable[[], Iterable[str]]]]:
     """Each container's last lines, and those of the run before where there was one."""
     for pod in pods:
-        name = pod["metadata"]["name"]
-        status = pod.get("status", {})
-        for each in (
-            *status.get("initContainerStatuses", ()),
-            *status.get("containerStatuses", ()),
-        ):
-            for previous in (True, False) if each.get("restartCount") else (False,):
-                run = " before its last restart" if previous else ""
-                read = _reader(kube, namespace, name, each["name"], previous=previous)
-                yield f"log of {name}, container {each['name']}{run}", read
+        name = name_of(pod)
+        for kind in ("initContainerStatuses", "containerStatuses"):
+            for each in objects(at(pod, "status", kind)):
+                container = text(each.get("name"))
+                for previous in (True, False) if each.get("restartCount") else (False,):
+                    run = " before its last restart" if previous else ""
+                    read = _reader(kube, namespace, name, container, previous=previous)
+                    yield f"log of {name}, container {container}{run}", read
 
 
 def _reader(
