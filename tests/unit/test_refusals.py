@@ -12,6 +12,7 @@ from learnflow_infra import cli
 from learnflow_infra.commands import Request, up
 from learnflow_infra.diagnosis import support_bundle
 from learnflow_infra.findings.causes import Exit
+from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.services import Secrets, registry
 from learnflow_infra.settings import ClusterSettings, Settings
@@ -60,6 +61,35 @@ def test_up_tells_a_refusal_of_the_service_that_met_it(tmp_path: Path) -> None:
     with kube(tmp_path, refusing("statefulsets/postgres", status(409, "Conflict"))) as api:
         verdict = up._deploy(request, api, service, Secrets({}, {}), changed=False)
     assert [(each.code, each.service) for each in verdict.findings] == [("api-error", "postgres")]
+
+
+def test_up_goes_on_with_the_service_whose_objects_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    room = {"cpu": "8", "memory": "16Gi"}
+    node = {"metadata": {"name": "node"}, "status": {"allocatable": room}}
+    default = {"storageclass.kubernetes.io/is-default-class": "true"}
+    storage = {"metadata": {"name": "standard", "annotations": default}}
+
+    def respond(method: str, target: str) -> Answer:
+        if method != "GET":
+            refused = "/statefulsets/kafka" in target
+            return status(422, "Invalid") if refused else Answer(200, '{"kind": "Any"}')
+        lists = {"/nodes": listed(node), "/storageclasses": listed(storage)}
+        found = [answer for end, answer in lists.items() if target.endswith(end)]
+        return found[0] if found else answers(method, target)
+
+    monkeypatch.setattr(up, "_deploy", lambda _, __, service, *___: Verdict(service.name, 1, 1))
+    with serving(tmp_path, respond):
+        assert cli.run(["up", "--context", "somewhere", "--json"]) == Exit.UNHEALTHY
+    said = json.loads(capsys.readouterr().out)
+    assert {each["name"]: each["ok"] for each in said["services"]} == {
+        "kafka": False,
+        "postgres": True,
+    }
+    assert [(each["code"], each["service"]) for each in said["findings"]] == [
+        ("apply-refused", "kafka")
+    ]
 
 
 def test_doctor_warns_of_what_it_could_not_ask(

@@ -51,11 +51,25 @@ def up(request: Request) -> Report:
         scope = apply.namespace(kube, settings, changes)
         # Before the objects, which mount them.
         made = credentials.provide(kube, settings, services, scope.objects, changes)
-        secrets = apply.objects(kube, settings, services, made, scope, changes)
+        secrets: dict[str, Secrets] = {}
+        refused: dict[str, Failure] = {}
+
+        def put(service: Service) -> None:
+            try:
+                secrets.update(apply.objects(kube, settings, [service], made, scope, changes))
+            except Failure as failure:
+                if failure.of_cluster:
+                    raise
+                refused[service.name] = failure
+
+        with ThreadPoolExecutor(len(services)) as pool:
+            list(pool.map(put, services))
         steps.end("apply")
         say(f"applied: {len(changes.changed)} changed, {len(changes.pruned)} pruned")
 
         def deploy(service: Service) -> Verdict:
+            if failure := refused.get(service.name):
+                return Verdict(service.name, findings=failure.of(service.name))
             started = time.monotonic()
             changed = f"statefulset/{service.name}" in changes.changed
             verdict = _deploy(request, kube, service, secrets[service.name], changed)
