@@ -33,6 +33,8 @@ def plain(code: int, text: str) -> Answer:
         status(500, "InternalError"),
         plain(404, "404 page not found"),
         plain(404, "pod does not exist"),
+        plain(500, 'container not found ("kafka")'),
+        plain(500, "rpc error: code = Unknown desc = container is in CONTAINER_EXITED state"),
     ],
 )
 def test_a_refusal_is_of_one_request_and_not_of_the_cluster(tmp_path: Path, answer: Answer) -> None:

@@ -9,6 +9,8 @@ from learnflow_infra.findings.failures import Failure, finding
 _OVERLOADED = (429, 504)
 _UNAVAILABLE = 503
 _GATEWAY = (502, 503, 504)
+# What a kubelet says of one container; the API server passes it on as it is.
+_OF_NODE = ("container not found", "rpc error:")
 
 
 class ApiError(Failure):
@@ -38,11 +40,12 @@ def refusal(context: str, code: int, form: str, body: bytes) -> Failure:
         reason, message = "", text
     where, message = f"context {context!r}", _line(message)
     plain = form.startswith("text/plain")
+    of_node = any(words in message for words in _OF_NODE)
     if code == 401:
         return Failure(finding("identity-refused", f"{where}: {message}"))
     if code == 403 and "is forbidden: User" in message:
         return Failure(finding("permission-missing", message))
-    if not reason and (code in _GATEWAY or (plain and code == 500)):
+    if not reason and (code in _GATEWAY or (plain and code == 500 and not of_node)):
         # kubectl's proxy speaks, of a connection that it could not make.
         return _unreached(where, message)
     if code in _OVERLOADED:
