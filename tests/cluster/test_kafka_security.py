@@ -18,7 +18,7 @@ import kafka.errors
 import pytest
 
 from issued import of_a_year
-from learnflow_infra.host.x509 import Authority, Pair
+from learnflow_infra.host.x509 import Authority, CertificateAndKey
 from learnflow_infra.services.kafka.network import network, tls_socket
 from learnflow_infra.services.shared import tls
 
@@ -561,9 +561,9 @@ CERTIFICATES = {
 }
 
 
-def certificate_of(person: Person, case: str) -> Pair:
+def certificate_of(person: Person, case: str) -> CertificateAndKey:
     values = person.secret("learnflow-authority")
-    signer = Authority(Pair(values["tls.crt"], values["tls.key"]))
+    signer = Authority(CertificateAndKey(values["tls.crt"], values["tls.key"]))
     names = [f"kafka.{NAMESPACE}.svc", f"kafka-0.kafka-brokers.{NAMESPACE}.svc", "localhost"]
     if case == "a foreign authority":
         foreign = Authority.new("learnflow-infra", 365)
@@ -573,7 +573,7 @@ def certificate_of(person: Person, case: str) -> Pair:
     return of_a_year(signer, names, left=-1 if case == "an ended life" else 20)
 
 
-def present(person: Person, door: Door, pair: Pair) -> None:
+def present(person: Person, door: Door, pair: CertificateAndKey) -> None:
     """Let the running server show its clients another certificate."""
     place = ("-n", NAMESPACE)
     data = {

@@ -18,7 +18,7 @@ from cryptography import x509
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from issued import of_a_year
-from learnflow_infra.host.x509 import Authority, Pair
+from learnflow_infra.host.x509 import Authority, CertificateAndKey
 from learnflow_infra.services.shared import tls
 
 from .conftest import NAMESPACE, Person
@@ -429,12 +429,12 @@ def of_the_pod(person: Person) -> tuple[str, int]:
     return pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"]
 
 
-def as_patch(pair: Pair) -> str:
+def as_patch(pair: CertificateAndKey) -> str:
     files = {"tls.crt": pair.certificate, "tls.key": pair.key}
     return json.dumps({"stringData": files | {"tls.pem": pair.key + pair.certificate}})
 
 
-def present(person: Person, pair: Pair) -> None:
+def present(person: Person, pair: CertificateAndKey) -> None:
     """Let the running server present another certificate."""
     in_namespace = ("-n", NAMESPACE)
     person.kubectl("patch", "secret", "postgres-tls", *in_namespace, "-p", as_patch(pair))
@@ -447,10 +447,10 @@ def present(person: Person, pair: Pair) -> None:
 
 def signer(person: Person) -> Authority:
     values = person.secret("learnflow-authority")
-    return Authority(Pair(values["tls.crt"], values["tls.key"]))
+    return Authority(CertificateAndKey(values["tls.crt"], values["tls.key"]))
 
 
-def certificate_of(person: Person, case: str) -> Pair:
+def certificate_of(person: Person, case: str) -> CertificateAndKey:
     names = ["postgres.learnflow.svc", "localhost"]
     if case == "a foreign authority":
         foreign = Authority.new("learnflow-infra", 365)

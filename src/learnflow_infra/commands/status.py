@@ -70,7 +70,7 @@ def _certificate_ends(objects: Mapping[Key, Object], service: Service) -> str | 
 
     if "ca.crt" not in values(f"{service.name}-connection"):
         return None
-    ends = x509.end(values(authority.server_secret(service.name)).get("tls.crt", ""))
+    ends = x509.expires_at(values(authority.server_secret(service.name)).get("tls.crt", ""))
     return str(ends.date()) if ends else "unknown"
 
 

@@ -50,7 +50,7 @@ def _prove(access: Access, route: Route, addresses: Sequence[str], advertised: s
             _round_trip(access, route, client, advertised)
             for host, certificate in client.certificates.items():
                 where = f"{place(route)}, {host}"
-                tls.require_lasting(certificate.fields, where, "kafka")
+                tls.require_unexpired(certificate.fields, where, "kafka")
         if overseen:
             overseen.result()
 

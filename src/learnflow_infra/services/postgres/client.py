@@ -140,7 +140,7 @@ def _encrypted(
     secure = tls.strict(connection.get("ca.crt", ""), "postgres").wrap_socket(
         sock, server_hostname=host
     )
-    tls.require_lasting(secure.getpeercert() or {}, where, "postgres")
+    tls.require_unexpired(secure.getpeercert() or {}, where, "postgres")
     return secure
 
 

@@ -161,7 +161,7 @@ class Postgres:
         wanted = rotation.wanted(access, "postgres")
         output = psql(access, certificate.script(wanted) + script)
         if not certificate.is_read(output):
-            certificate.bring(access, wanted)
+            certificate.wait_for_file(access, wanted)
         return roles.changes(output)
 
     def log_in(self, access: Access, route: Route) -> None:
