@@ -395,7 +395,7 @@ def test_foreign_topics_are_not_seen(
                     ),
                 )
             ),
-            id="lists Kafka's rights",
+            id="lists Kafka's ACLs",
         ),
     ],
 )
@@ -410,8 +410,8 @@ def test_administration_is_refused(
         attempt(admin)
 
 
-@pytest.mark.intruder("gives himself rights or a password in Kafka", by="Kafka's authorizer")
-def test_rights_and_users_are_not_the_applications_to_change(
+@pytest.mark.intruder("gives itself ACLs or a password in Kafka", by="Kafka's authorizer")
+def test_acls_and_users_are_not_the_applications_to_change(
     door: Door, application: tuple[str, str]
 ) -> None:
     everything = kafka.admin.ACL(
@@ -459,12 +459,12 @@ def settled(deployed: Person) -> Iterator[Person]:
     assert answer.exit_code == 0, answer.stdout
 
 
-def test_a_declared_user_has_its_rights_and_no_more(
+def test_a_declared_user_has_its_acls_and_no_more(
     settled: Person, door: Door, application: tuple[str, str]
 ) -> None:
     door.write(*application, OWN)
     changed = declare(settled, "read", '"learnflow."')
-    assert {"user billing", "rights of billing", "secret/kafka-connection-billing"} <= set(changed)
+    assert {"user billing", "ACLs of billing", "secret/kafka-connection-billing"} <= set(changed)
     assert settled.run("up", "kafka", "--json").json["changed"] == []
     billing = settled.secret("kafka-connection-billing")
     assert (billing["username"], billing["bootstrap.servers"]) == (
@@ -479,7 +479,7 @@ def test_a_declared_user_has_its_rights_and_no_more(
     declare(settled, "write", '"learnflow."')
     door.write(*user, OWN)
 
-    assert declare(settled, "write", '"billing."') == ["rights of billing"]
+    assert declare(settled, "write", '"billing."') == ["ACLs of billing"]
     assert not may_read(door, user, OWN)
 
 
@@ -495,7 +495,7 @@ def test_a_user_no_longer_declared_is_shut_out(
         assert consumer.beginning_offsets([partition])
         settled.settings("")
         changed = settled.run("up", "kafka", "--json").json["changed"]
-        assert {"user billing removed", "rights of billing"} <= set(changed)
+        assert {"user billing removed", "ACLs of billing"} <= set(changed)
         assert "secret/kafka-connection-billing" in changed
         # Whoever is still connected has no right left.
         with pytest.raises(kafka.errors.TopicAuthorizationFailedError):
@@ -538,7 +538,7 @@ def test_what_was_changed_by_hand_is_the_settings_again(
     answer = settled.run("up", "kafka", "--json")
     assert answer.exit_code == 0, answer.stdout
     assert set(answer.json["changed"]) == {
-        "rights of *",
+        "ACLs of *",
         f"user {application[0]}",
         "user backdoor removed",
     }

@@ -230,7 +230,7 @@ class Kafka:
         import kafka  # noqa: F401
 
     def reconcile(self, access: Access, route: Route) -> list[str]:
-        """Make the declared topics, users and rights so. Existing topics are never changed."""
+        """Make the declared topics, users and ACLs so. Existing topics are never changed."""
         settings = access.settings
         pods = zip(self.pods(settings), self._nodes(settings, BROKER_PORT), strict=True)
         brokers = {address: pod for pod, address in pods}

@@ -150,8 +150,8 @@ class Postgres:
         import pg8000.native  # noqa: F401
 
     def reconcile(self, access: Access, route: Route) -> list[str]:
-        """Make roles, rights and the database so, and let the server present its certificate. Says
-        what it changed."""
+        """Make roles, privileges and the database so, and let the server present its certificate.
+        Says what it changed."""
         settings = access.settings
         passwords = _passwords(settings, access.secrets.credentials)
         verifiers = {name: scram_verifier(password) for name, password in passwords.items()}
