@@ -26,6 +26,6 @@ class Request:
         return [known[name] for name in self.names] or list(known.values())
 
 
-def place(provider: Provider, settings: Settings) -> Mapping[str, str]:
-    """Where a report's words hold."""
+def reported_cluster(provider: Provider, settings: Settings) -> Mapping[str, str]:
+    """The cluster that a report tells of, as its `cluster`."""
     return {"context": provider.context, "namespace": settings.cluster.namespace}

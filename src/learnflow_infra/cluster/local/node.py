@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from learnflow_infra.cluster.local import isolation, layout, objects, past
+from learnflow_infra.cluster.local import isolation, layout, objects, stale_status
 from learnflow_infra.cluster.local.api import Api
 from learnflow_infra.cluster.local.components import Component, components
 from learnflow_infra.host.deadline import Deadline
@@ -84,14 +84,14 @@ class Node:
         # A component that starts before what it asks for waits in ever longer steps. The API
         # server goes through its own roles for a second; an old cluster has them already.
         self._await("API", lambda: self._api.answers(_READY_BUT_FOR_ROLES), deadline)
-        if not past.mark(self._api):
+        if not stale_status.mark(self._api):
             self._await_healthy(deadline, "kube-apiserver")
         self._spawn("kubelet", "kube-controller-manager", "kube-proxy")
         for path, body in objects.baseline():
             self._api.apply(path, body)
         self._spawn("policies", "dns", "kube-scheduler", "storage")
         self._await_healthy(deadline, *self._components)
-        self._await("node", lambda: past.node_is_ready(self._api), deadline)
+        self._await("node", lambda: stale_status.node_is_ready(self._api), deadline)
         layout.READY.touch()
 
     def _keep(self) -> None:

@@ -151,9 +151,9 @@ def _settled(deadline: Deadline) -> Literal["ready", "ended"]:
 def _end(deadline: Deadline) -> None:
     """Ask the node to end, and end it when it does not. Raises Failure."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        patience = deadline.within(_ORDERLY_SECONDS)
+        limit = deadline.within(_ORDERLY_SECONDS)
         sent = 0.0
-        while lock.node_lives() and not patience.passed():
+        while lock.node_lives() and not limit.passed():
             # Again and again: a process that has only just begun does not hear the first.
             if time.monotonic() - sent >= 1.0 and (pid := lock.node_pid()) is not None:
                 os.kill(pid, number)

@@ -17,7 +17,7 @@ from learnflow_infra.services.kafka.config import SCRAM, protocol
 from learnflow_infra.services.kafka.errors import explained, unusable
 from learnflow_infra.services.kafka.network import PROXY_SCHEME, network, tls_socket
 from learnflow_infra.services.shared import tls
-from learnflow_infra.services.shared.unreachable import place, unreachable
+from learnflow_infra.services.shared.unreachable import label, unreachable
 
 # A broker that refuses so long does not heal by itself within one proof.
 _BOOTSTRAP_SECONDS = 3.0
@@ -165,7 +165,7 @@ class Client:
             if address in self._addresses:
                 return unreachable("kafka", self._route, address, str(reason))
             return unusable(self._route, address, str(reason))
-        where = f"{place(self._route)}, user {self._login.user}, {step}"
+        where = f"{label(self._route)}, user {self._login.user}, {step}"
         slow = type(error).__name__ == "KafkaTimeoutError"
         if slow and step == _CONNECT and self._failures:
             error = self._failures[-1]  # what it tried again and again
@@ -225,7 +225,7 @@ class Client:
         from kafka.errors import KafkaTimeoutError, SaslAuthenticationFailedError
 
         made: list[tuple[Any, Any]] = []
-        patience = self._deadline.within(ANSWER_SECONDS)
+        limit = self._deadline.within(ANSWER_SECONDS)
         settling = self._deadline.within(_SETTLING_SECONDS)
 
         def connections(**config: Any) -> Any:
@@ -242,7 +242,7 @@ class Client:
                     time.sleep(_POLL_SECONDS)
                     continue
                 slow = isinstance(error, KafkaTimeoutError)
-                if not slow or self.proxy.refusals or patience.passed():
+                if not slow or self.proxy.refusals or limit.passed():
                     raise
 
 

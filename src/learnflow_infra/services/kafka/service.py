@@ -159,7 +159,7 @@ class Kafka:
                 {"name": "run", "mountPath": "/run/kafka"},
                 {"name": "tmp", "mountPath": "/tmp"},
             ],
-            **manifests.startup(manifests.port_open(CLIENT_PORT)),
+            **manifests.probes(manifests.port_open(CLIENT_PORT)),
         }
 
     def credentials(self, settings: Settings) -> Object:

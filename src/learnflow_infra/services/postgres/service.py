@@ -108,7 +108,7 @@ class Postgres:
                 {"name": "tmp", "mountPath": "/tmp"},
                 *([tls] if encryption else []),
             ],
-            **manifests.startup(f"{manifests.port_open(PORT)} && pg_isready -q -h {_SOCKETS}"),
+            **manifests.probes(f"{manifests.port_open(PORT)} && pg_isready -q -h {_SOCKETS}"),
         }
 
     def credentials(self, settings: Settings) -> Object:
