@@ -298,7 +298,7 @@ def test_a_suite_without_authenticated_encryption(door: Door, suite: str) -> Non
 
 
 @pytest.mark.intruder(
-    "poses as Kafka under an authority of his own", by="the client's strict check"
+    "poses as Kafka under an authority of its own", by="the client's strict check"
 )
 def test_a_foreign_authority_is_not_trusted(door: Door, application: tuple[str, str]) -> None:
     other = Authority.new("someone else", 10).pair.certificate
@@ -483,7 +483,7 @@ def test_a_declared_user_has_its_acls_and_no_more(
     assert not may_read(door, user, OWN)
 
 
-@pytest.mark.intruder("uses the password of a user that was removed", by="`up`, which removed him")
+@pytest.mark.intruder("uses the password of a user that was removed", by="`up`, which removed it")
 def test_a_user_no_longer_declared_is_shut_out(
     settled: Person, door: Door, administrator: tuple[str, str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""One file a command: each takes what the person asked for and returns a Report."""
+"""One file a command: each takes what the user asked for and returns a Report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from learnflow_infra.settings import Settings
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asked for."""
+    """What the user asked for."""
 
     settings: Settings
     names: Sequence[str]

@@ -1,6 +1,6 @@
 """Debian programs without installing them: unpacked into the cache folder, found through PATH.
 
-The person's system stays as it is: apt resolves and downloads, dpkg only unpacks. No package is
+The user's system stays as it is: apt resolves and downloads, dpkg only unpacks. No package is
 installed, so that none of its services starts and none of its scripts runs.
 """
 
@@ -22,7 +22,7 @@ from learnflow_infra.host import paths
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, run
 
-# Beside PATH, which for a person often lacks the administrator's folders; the last two hold CNI
+# Beside PATH, which for most users lacks the administrator's folders; the last two hold CNI
 # plugins on Debian and where upstream puts them.
 _MORE_FOLDERS = ("/usr/sbin", "/sbin", "/usr/lib/cni", "/opt/cni/bin")
 _POLL_SECONDS = 0.1

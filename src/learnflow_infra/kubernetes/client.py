@@ -1,6 +1,6 @@
-"""The Kubernetes API, through the person's own kubectl.
+"""The Kubernetes API, through the user's own kubectl.
 
-`kubectl proxy` on a private Unix socket brings the person's contexts, credentials and plug-ins;
+`kubectl proxy` on a private Unix socket brings the user's contexts, credentials and plug-ins;
 behind it a request costs milliseconds instead of a process, errors are the API's own Status
 objects instead of text, and exec and port-forward are WebSockets on the same socket.
 """
@@ -315,7 +315,7 @@ class Kube:
                 yield event
 
     def may(self, verb: str, group: str, resource: str, namespace: str | None = None) -> bool:
-        """Whether the API lets this person do so; anyone may ask that of themselves.
+        """Whether the API lets this user do so; any user may ask that of itself.
 
         `resource` is RBAC's name, such as `pods` or `pods/exec`.
         """

@@ -31,7 +31,7 @@ from learnflow_infra.host.deadline import Deadline
 
 _POLL_SECONDS = 0.02
 _ORDERLY_SECONDS = 90.0  # for pods and components to end by themselves
-_ASIDE_SECONDS = 3.0  # for that when something else is to be told
+_ASIDE_SECONDS = 3.0  # for that when a failure is to be reported
 _ENDING = " ending: "  # how the node's log begins to say why
 _OPEN_FILES = "too many open files"  # in words of the C library: inotify's instances ran out
 _LOG_CHARACTERS = 20_000
@@ -224,8 +224,8 @@ def _start_failed() -> Failure:
     reason = next((line for line in reversed(lines) if _ENDING in line), lines[-1])
     message = f"the node ended: {reason.partition(_ENDING)[2] or reason}"[:300]
     message += "" if ".log" in message else f"; see {log}"
-    told = re.search(r"see (\S+\.log)", message)
-    if told and _OPEN_FILES in Path(told[1]).read_text(errors="replace")[-_LOG_CHARACTERS:]:
+    named = re.search(r"see (\S+\.log)", message)
+    if named and _OPEN_FILES in Path(named[1]).read_text(errors="replace")[-_LOG_CHARACTERS:]:
         remedy = "Run `sysctl fs.inotify.max_user_instances=512` as root, then `up` again."
         message += f": {_OPEN_FILES}"
         return Failure(finding("local-cluster-start-failed", message, remedy=remedy))

@@ -21,7 +21,7 @@ from learnflow_infra.services.shared.unreachable import label, unreachable
 
 # A broker that refuses so long does not heal by itself within one proof.
 _BOOTSTRAP_SECONDS = 3.0
-# One that has just started, or was just told of a user, may refuse him and know him a moment later.
+# A broker that has just started, or has just heard of a user, may refuse that user for a moment.
 _SETTLING_SECONDS = 2.0
 _POLL_SECONDS = 0.05
 _CONNECT, CREATE = "connecting", "creating a topic"
