@@ -35,6 +35,7 @@ _ASIDE_SECONDS = 3.0  # for that when a failure is to be reported
 _ENDING = " ending: "  # how the node's log begins to say why
 _OPEN_FILES = "too many open files"  # in words of the C library: inotify's instances ran out
 _LOG_CHARACTERS = 20_000
+_LEAST_BYTES = 64 << 20  # what etcd takes for its log at its first start
 _LEAST_KERNEL = (5, 13)  # kube-proxy's nftables mode asks for it
 
 
@@ -119,6 +120,7 @@ class LocalCluster:
     def _start(self, deadline: Deadline, say: Callable[[str], None]) -> None:
         if _settled(deadline) == "ready":
             return
+        _require_disk()
         programs = build.programs(deadline, say)
         say("starting the local cluster")
         cgroups.remove(deadline)
@@ -143,9 +145,19 @@ def _settled(deadline: Deadline) -> Literal["ready", "ended"]:
     while lock.node_lives():
         if layout.READY.exists():
             return "ready"
+        _require_disk()
         deadline.remaining()
         time.sleep(_POLL_SECONDS)
     return "ended"
+
+
+def _require_disk() -> None:
+    """Raise Failure(node-disk-full) where nothing can be written: etcd does not start then."""
+    folder = next(each for each in (layout.STATE, *layout.STATE.parents) if each.exists())
+    free = shutil.disk_usage(folder).free
+    if free < _LEAST_BYTES:
+        message = f"the disk of {layout.STATE} has {free >> 20} MiB left"
+        raise Failure(finding("node-disk-full", message))
 
 
 def _end(deadline: Deadline) -> None:
