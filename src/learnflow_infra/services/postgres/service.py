@@ -22,7 +22,9 @@ _SOCKETS = "/var/run/postgresql"
 _ITERATIONS = 4096
 
 # initdb works beside the data folder and the rename comes last, so that a broken-off start is
-# done again. The builtin locale keeps indexes valid when an image brings another C library.
+# done again. The rename replaces nothing but an empty folder. Without the sync a crash could undo
+# it, and the next start would remove what the server had written since.
+# The builtin locale keeps indexes valid when an image brings another C library.
 # The rules of who may log in are written at each start: no volume brings others.
 _START = """\
 set -e
@@ -32,10 +34,15 @@ host all postgres all reject
 %(connections)s all all all scram-sha-256
 RULES
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  if [ -n "$(ls -A "$PGDATA" 2> /dev/null)" ]; then
+    echo "$PGDATA has files but no PG_VERSION: not a whole database. Nothing was changed." >&2
+    exit 1
+  fi
   rm -rf "$PGDATA.new"
   initdb -D "$PGDATA.new" --username=postgres --auth-local=peer --auth-host=scram-sha-256 \\
     --data-checksums --encoding=UTF8 --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C
-  mv "$PGDATA.new" "$PGDATA"
+  mv -T "$PGDATA.new" "$PGDATA"
+  sync "${PGDATA%%/*}"
 fi
 exec postgres -c listen_addresses='*' -c unix_socket_directories=/var/run/postgresql \\
   -c hba_file=/var/run/postgresql/pg_hba.conf -c shared_buffers=%(buffers)dMB%(encryption)s
