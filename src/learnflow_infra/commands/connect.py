@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from learnflow_infra import cluster
 from learnflow_infra.cluster import Provider
-from learnflow_infra.commands import Request, place
+from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.diagnosis.state import judge
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host import paths
@@ -69,7 +69,7 @@ def connect(request: Request, ready: Callable[[Report], None]) -> None:
         ready(
             Report(
                 "connect",
-                cluster=place(provider, settings),
+                cluster=reported_cluster(provider, settings),
                 lines=lines,
                 details={"connections": hints},
             )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from learnflow_infra import cluster
 from learnflow_infra.cluster import Provider, candidates, policies
-from learnflow_infra.commands import Request, place
+from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host import machine, paths
 from learnflow_infra.host.deadline import Deadline
@@ -54,7 +54,7 @@ def doctor(request: Request) -> Report:
     ]
     with ThreadPoolExecutor(len(probes)) as pool:
         checks = [each for found in pool.map(lambda one: _told(*one), probes) for each in found]
-    where = place(provider, request.settings) if provider else {}
+    where = reported_cluster(provider, request.settings) if provider else {}
     return Report("doctor", cluster=where, checks=checks)
 
 

@@ -15,7 +15,7 @@ from learnflow_infra.report import Report
 NAME = "learnflow-infra"
 _API = "rbac.authorization.k8s.io/v1"
 _HEADER = f"""\
-# All that {NAME} asks of a cluster, for an administrator to apply. Then, for each person:
+# All that {NAME} asks of a cluster, for an administrator to apply. Then, for each user:
 #   kubectl create rolebinding NAME --role={NAME} --user=USER --namespace=%(namespace)s
 #   kubectl create clusterrolebinding NAME --clusterrole={NAME} --user=USER
 # Without the second, `up` does not check for room first, and no trouble of a node is told.

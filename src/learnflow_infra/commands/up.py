@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from learnflow_infra import cluster
-from learnflow_infra.commands import Request, place
+from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.diagnosis.state import State
 from learnflow_infra.diagnosis.symptoms import STALLED
 from learnflow_infra.findings.causes import CAUSES
@@ -81,7 +81,7 @@ def up(request: Request) -> Report:
             verdicts = list(pool.map(deploy, services))
         steps.end("services")
     changed = [*changes.changed, *changes.pruned, *(x for one in verdicts for x in one.changed)]
-    where = place(provider, settings)
+    where = reported_cluster(provider, settings)
     notes = [capacity.note] if capacity.note else []
     details = {"steps": steps.seconds, "notes": notes}
     return Report("up", verdicts, cluster=where, changed=changed, lines=notes, details=details)

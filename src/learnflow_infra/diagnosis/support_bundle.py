@@ -1,4 +1,4 @@
-"""All that a person may want beside the verdict: full findings, objects, events and logs.
+"""All that the user may want beside the verdict: full findings, objects, events and logs.
 
 Bounded as well, without control codes, and without any secret that a Secret of the scope or one
 that a pod is given holds. Where those cannot be read, no log is shown.

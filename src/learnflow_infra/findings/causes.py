@@ -691,8 +691,8 @@ CAUSES = _table(
         Cause(
             "postgres-role",
             Exit.UNHEALTHY,
-            "The role is missing, may not log in, or lacks a right in its database.",
-            "Run `learnflow-infra up`, which makes the role and its rights again.",
+            "The role is missing, may not log in, or lacks a privilege in its database.",
+            "Run `learnflow-infra up`, which makes the role and its privileges again.",
         ),
         Cause(
             "postgres-access-refused",
@@ -812,9 +812,9 @@ CAUSES = _table(
         Cause(
             "kafka-access-refused",
             Exit.UNHEALTHY,
-            "A listener does not take logins as it should, or the user lacks the right to what it "
+            "A listener does not take logins as it should, or the user lacks the ACL for what it "
             "wants to do.",
-            "Run `learnflow-infra up`, which sets listeners, users and rights again.",
+            "Run `learnflow-infra up`, which sets listeners, users and ACLs again.",
         ),
         Cause(
             "kafka-storage",

@@ -77,7 +77,7 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a command in a session of its own, so that `end` reaches everything it starts.
 
-    Without `stdin` it reads from nothing: it can never wait for a person. Raises OSError.
+    Without `stdin` it reads from nothing: it can never wait for the user. Raises OSError.
     """
     return subprocess.Popen(
         list(argv),

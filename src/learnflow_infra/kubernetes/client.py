@@ -238,7 +238,7 @@ class Kube:
                 yield event
 
     def may(self, verb: str, group: str, resource: str, namespace: str | None = None) -> bool:
-        """Whether the API lets this person do so; anyone may ask that of themselves.
+        """Whether the API lets this user do so; any user may ask that of itself.
 
         `resource` is RBAC's name, such as `pods` or `pods/exec`.
         """

@@ -238,7 +238,7 @@ def _marked(configuration: Mapping[str, str] | None) -> Object:
     return {"annotations": {"learnflow-app/configuration": digest[:16]}}
 
 
-def startup(ready_test: str) -> Object:
+def probes(ready_test: str) -> Object:
     """Probes by a shell test. The startup probe itself waits for the test to hold.
 
     A probe's shortest period is one second; one that blocks reports the start within
