@@ -146,6 +146,23 @@ def test_its_last_words_are_told(tmp_path: Path) -> None:
         api.list("Pod", "learnflow")
 
 
+def test_one_that_never_listens_is_waited_for_no_longer_than_it_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kubectl = script(tmp_path, "exec sleep 600")
+    with (
+        Kube([kubectl], "somewhere", Deadline(0.2)) as api,
+        pytest.raises(Failure, match=r"deadline-passed: .*, waiting for kubectl proxy"),
+    ):
+        api.list("Pod", "learnflow")
+    monkeypatch.setattr("learnflow_infra.kubernetes.process._BEGIN_SECONDS", 0.2)
+    with (  # as `connect` does, which has no deadline
+        Kube([kubectl], "somewhere", Deadline(float("inf"))) as api,
+        pytest.raises(Failure, match="kubectl-failed: kubectl proxy does not listen"),
+    ):
+        api.list("Pod", "learnflow")
+
+
 def test_one_that_is_no_program_is_missing(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="kubectl-missing"):
         KubectlProxy([str(tmp_path / "kubectl")], "somewhere")

@@ -23,6 +23,7 @@ from learnflow_infra.host.deadline import Deadline
 
 _NAME = "api"
 _MOST_PATH_BYTES = 103  # of a Unix socket on macOS; Linux takes 107
+_BEGIN_SECONDS = 120.0  # Minikube may have to fetch its kubectl first
 _OUTPUT_BYTES = 4096  # what is kept of the last that it printed
 _OUTPUT_SECONDS = 1.0  # for its last words, once it has ended
 
@@ -37,7 +38,7 @@ exec "$@" 3<&-
 
 
 class KubectlProxy:
-    """The process and its socket. Raises Failure(kubectl-missing)."""
+    """The process and its socket. Raises Failure: `kubectl-missing`, `kubectl-failed`."""
 
     def __init__(self, kubectl: Sequence[str], context: str) -> None:
         if shutil.which(kubectl[0]) is None:
@@ -48,13 +49,20 @@ class KubectlProxy:
         # exec is refused by default; who may exec is the API server's decision, not the proxy's.
         argv.append("--reject-paths=^$")
         output, theirs = os.pipe()
-        self._process = process.start(
-            ["/bin/sh", "-c", _WATCHED, self._folder, *argv],
-            stdin=subprocess.PIPE,
-            stdout=theirs,
-            stderr=theirs,
-        )
-        os.close(theirs)
+        try:
+            self._process = process.start(
+                ["/bin/sh", "-c", _WATCHED, self._folder, *argv],
+                stdin=subprocess.PIPE,
+                stdout=theirs,
+                stderr=theirs,
+            )
+        except OSError as error:
+            os.close(output)
+            shutil.rmtree(self._folder)
+            raise Failure(finding("kubectl-failed", f"kubectl did not start: {error}")) from error
+        finally:
+            os.close(theirs)
+        self._begins = Deadline(_BEGIN_SECONDS)
         self._printed = b""
         self._reader = threading.Thread(target=self._read, args=(output,), daemon=True)
         self._reader.start()
@@ -88,10 +96,14 @@ class KubectlProxy:
             connection = _Timed(timeout)
             try:
                 connection.connect(self._socket)
-            except (FileNotFoundError, ConnectionRefusedError, BlockingIOError):
+            except (FileNotFoundError, ConnectionRefusedError, BlockingIOError) as error:
                 connection.close()
                 self.require_alive()
-                deadline.remaining()
+                if deadline.passed():
+                    raise deadline.failure("kubectl proxy") from error
+                if self._begins.passed():
+                    message = f"kubectl proxy does not listen after {_BEGIN_SECONDS:g} s"
+                    raise Failure(finding("kubectl-failed", message)) from error
                 time.sleep(0.005)
             else:
                 return connection
