@@ -54,6 +54,8 @@ def run(argv: list[str]) -> int:
     # Also where a shell started it in the background, with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup asks
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     started = time.monotonic()
     from learnflow_infra.report import Progress
 

@@ -14,7 +14,8 @@ from learnflow_infra.diagnosis.symptoms import Symptom, claims_of
 from learnflow_infra.diagnosis.workloads import Objects, Workload
 from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.report import Report
 from learnflow_infra.settings import Settings
 

@@ -10,7 +10,8 @@ from learnflow_infra import cluster
 from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.pipeline.scope import scoped
 from learnflow_infra.report import Report
 

@@ -10,7 +10,8 @@ from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.diagnosis.state import judge
 from learnflow_infra.host import x509
 from learnflow_infra.kubernetes import manifests, secrets
-from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.pipeline.scope import Key, scoped
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+from learnflow_infra.kubernetes.objects import Object, at
 from learnflow_infra.kubernetes.secrets import encoded
 from learnflow_infra.settings import SCOPE, Settings
-
-Object = dict[str, Any]
 
 SCOPE_LABEL = "learnflow-app/scope"
 SCOPE_SELECTOR = f"{SCOPE_LABEL}={SCOPE}"
@@ -67,7 +65,7 @@ def selector_text(service: str) -> str:
 
 def in_scope(item: Object) -> bool:
     """Whether an object of the cluster carries the scope's label."""
-    return SCOPE_LABEL in (item.get("metadata", {}).get("labels") or {})
+    return SCOPE_LABEL in (at(item, "metadata", "labels") or {})
 
 
 def metadata(settings: Settings, service: str, name: str, *, data: bool = False) -> Object:

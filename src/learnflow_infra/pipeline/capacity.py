@@ -9,7 +9,8 @@ from decimal import Decimal
 
 from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.quantities import quantity
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from learnflow_infra.findings.failures import Failure, Finding, finding
-from learnflow_infra.kubernetes.routes import Proxy, Route
+from learnflow_infra.kubernetes.proxy import Proxy
+from learnflow_infra.kubernetes.routes import Route
 from learnflow_infra.services import ANSWER_SECONDS, Access, password_key
 from learnflow_infra.services.kafka.config import SCRAM, protocol
 from learnflow_infra.services.kafka.errors import explained, unusable

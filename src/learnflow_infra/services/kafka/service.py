@@ -7,8 +7,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 
 from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import FromHost, Route
-from learnflow_infra.services import Access, Object, password_key
+from learnflow_infra.services import Access, password_key
 from learnflow_infra.services.kafka import config, proof, users
 from learnflow_infra.services.kafka.client import application, connected
 from learnflow_infra.services.kafka.config import (

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from learnflow_infra.findings.failures import Failure, finding
-from learnflow_infra.kubernetes.client import ApiError
+from learnflow_infra.kubernetes.errors import ApiError
 from learnflow_infra.kubernetes.routes import DialError, Route
 from learnflow_infra.services import ANSWER_SECONDS, Access
 from learnflow_infra.services.postgres import errors

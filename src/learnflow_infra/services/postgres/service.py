@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import Route
-from learnflow_infra.services import Access, Object, password_key
+from learnflow_infra.services import Access, password_key
 from learnflow_infra.services.postgres import certificate, roles
 from learnflow_infra.services.postgres.client import POD, PORT, login, psql, round_trip
 from learnflow_infra.services.shared import rotation

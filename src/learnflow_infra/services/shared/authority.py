@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from learnflow_infra.host.x509 import LOCALHOST, Authority, CertificateAndKey
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.kubernetes.manifests import Object
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.settings import Settings
 
 SECRET = "learnflow-authority"
