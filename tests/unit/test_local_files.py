@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from learnflow_infra.cluster.local import layout, lock, node, pki, provider
+from learnflow_infra.cluster.local import dns, layout, lock, node, pki, provider
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import end, start
@@ -189,3 +192,48 @@ def test_a_start_that_fails_names_the_component_and_the_limit_it_met(folders: Pa
     (found,) = provider._start_failed().findings
     assert found.message == f"the node ended: {reason}"
     assert "max_user_instances" not in found.remedy
+
+
+@pytest.fixture
+def name_server(folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A socket where the cluster's DNS is expected, of a node that lives."""
+    layout.RUN.mkdir()
+    held = lock.hold_for_node()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(layout, "DNS_SERVICE", "127.0.0.1")
+        monkeypatch.setattr(dns, "_PORT", server.getsockname()[1])
+        yield server
+    os.close(held)
+
+
+def test_dns_may_answer_late(name_server: socket.socket) -> None:
+    address = socket.inet_aton(layout.API_SERVICE)
+
+    def late() -> None:
+        while (received := name_server.recvfrom(512))[0]:
+            query, asker = received
+            wait = threading.Timer(
+                3 * dns._FIRST_SECONDS, name_server.sendto, (query + address, asker)
+            )
+            timers.append(wait)
+            wait.start()
+
+    timers: list[threading.Timer] = []
+    server = threading.Thread(target=late)
+    server.start()
+    dns.await_answer(Deadline(20))
+    name_server.sendto(b"", name_server.getsockname())
+    server.join()
+    for each in timers:
+        each.join()
+
+
+def test_dns_that_never_answers_is_named_at_the_deadline(name_server: socket.socket) -> None:
+    with pytest.raises(Failure, match=r"deadline-passed: .*waiting for DNS at 127.0.0.1 to know"):
+        dns.await_answer(Deadline(0.3))
+
+
+def test_dns_of_a_node_that_ended_is_not_waited_for(folders: Path) -> None:
+    with pytest.raises(Failure, match="local-cluster-start-failed: the node ended"):
+        dns.await_answer(Deadline(20))
