@@ -26,7 +26,8 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cluster's folders, moved to where a test may write."""
     for name in ("PKI", "CONFIG", "LOGS", "RUN"):
         monkeypatch.setattr(layout, name, tmp_path / name.lower())
-    monkeypatch.setattr(layout, "LOCK", tmp_path / "run" / "lock")
+    for name in ("LOCK", "READY"):
+        monkeypatch.setattr(layout, name, tmp_path / "run" / name.lower())
     return tmp_path
 
 
@@ -177,6 +178,14 @@ def test_a_full_disk_is_named_before_the_node_starts_on_it(
     monkeypatch.setattr(provider, "_LEAST_BYTES", 1 << 80)
     with pytest.raises(Failure, match=f"node-disk-full: the disk of {layout.STATE} has "):
         provider._require_disk()
+
+
+def test_a_node_that_does_not_become_ready_is_named_with_its_log(folders: Path) -> None:
+    layout.RUN.mkdir()
+    held = lock.hold_for_node()
+    with pytest.raises(Failure, match=r"waiting for the node to be ready; see .*node\.log"):
+        provider._settled(Deadline(0.05))
+    os.close(held)
 
 
 def test_a_start_that_fails_names_the_component_and_the_limit_it_met(folders: Path) -> None:
