@@ -229,7 +229,8 @@ def test_a_full_disk_ends_no_pod(machine: Machine, probe: Path) -> None:
     assert machine.learnflow("cluster", "up", exit_code=4).startswith("node-disk-full")
     assert machine.pid("/probe serve") == pod
     machine.run("rm", STATE / "filler")
-    machine.learnflow("cluster", "up")
+    _, progress = machine.start(COMMAND, "cluster", "up").communicate(timeout=180)
+    assert f"the disk of {STATE} has only" in progress
     assert machine.pid("/probe serve") == pod
     assert _condition(machine.get("pod", "web-0"), "Ready") == "True"
 

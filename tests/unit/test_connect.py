@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import shlex
 import socket
 import struct
 import threading
@@ -244,3 +245,11 @@ def test_an_address_that_another_program_has_is_named(
     found = refused.value.findings[0]
     assert (found.code, found.service) == ("host-port-taken", "postgres")
     assert f"{port} on localhost ({address})" in found.message
+
+
+def test_the_command_for_the_password_is_one_that_a_shell_takes() -> None:
+    context = "it's $(mine) & yours"
+    command = connect._password_command(context, "learnflow", "postgres-connection")
+    words = shlex.split(command)
+    assert words[:3] == ["kubectl", "--context", context]
+    assert words[-5:] == ["-o", "jsonpath={.data.password}", "|", "base64", "-d"]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from learnflow_infra.cluster.local import layout, lock, node, pki, provider
+from learnflow_infra.cluster.local import dns, layout, lock, node, pki, provider
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import end, start
@@ -23,7 +26,8 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The cluster's folders, moved to where a test may write."""
     for name in ("PKI", "CONFIG", "LOGS", "RUN"):
         monkeypatch.setattr(layout, name, tmp_path / name.lower())
-    monkeypatch.setattr(layout, "LOCK", tmp_path / "run" / "lock")
+    for name in ("LOCK", "READY"):
+        monkeypatch.setattr(layout, name, tmp_path / "run" / name.lower())
     return tmp_path
 
 
@@ -176,6 +180,14 @@ def test_a_full_disk_is_named_before_the_node_starts_on_it(
         provider._require_disk()
 
 
+def test_a_node_that_does_not_become_ready_is_named_with_its_log(folders: Path) -> None:
+    layout.RUN.mkdir()
+    held = lock.hold_for_node()
+    with pytest.raises(Failure, match=r"waiting for the node to be ready; see .*node\.log"):
+        provider._settled(Deadline(0.05))
+    os.close(held)
+
+
 def test_a_start_that_fails_names_the_component_and_the_limit_it_met(folders: Path) -> None:
     layout.LOGS.mkdir()
     log = layout.LOGS / "kubelet.log"
@@ -189,3 +201,48 @@ def test_a_start_that_fails_names_the_component_and_the_limit_it_met(folders: Pa
     (found,) = provider._start_failed().findings
     assert found.message == f"the node ended: {reason}"
     assert "max_user_instances" not in found.remedy
+
+
+@pytest.fixture
+def name_server(folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A socket where the cluster's DNS is expected, of a node that lives."""
+    layout.RUN.mkdir()
+    held = lock.hold_for_node()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(layout, "DNS_SERVICE", "127.0.0.1")
+        monkeypatch.setattr(dns, "_PORT", server.getsockname()[1])
+        yield server
+    os.close(held)
+
+
+def test_dns_may_answer_late(name_server: socket.socket) -> None:
+    address = socket.inet_aton(layout.API_SERVICE)
+
+    def late() -> None:
+        while (received := name_server.recvfrom(512))[0]:
+            query, asker = received
+            wait = threading.Timer(
+                3 * dns._FIRST_SECONDS, name_server.sendto, (query + address, asker)
+            )
+            timers.append(wait)
+            wait.start()
+
+    timers: list[threading.Timer] = []
+    server = threading.Thread(target=late)
+    server.start()
+    dns.await_answer(Deadline(20))
+    name_server.sendto(b"", name_server.getsockname())
+    server.join()
+    for each in timers:
+        each.join()
+
+
+def test_dns_that_never_answers_is_named_at_the_deadline(name_server: socket.socket) -> None:
+    with pytest.raises(Failure, match=r"deadline-passed: .*waiting for DNS at 127.0.0.1 to know"):
+        dns.await_answer(Deadline(0.3))
+
+
+def test_dns_of_a_node_that_ended_is_not_waited_for(folders: Path) -> None:
+    with pytest.raises(Failure, match="local-cluster-start-failed: the node ended"):
+        dns.await_answer(Deadline(20))

@@ -7,7 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from learnflow_infra.kubernetes.quantities import quantity
@@ -34,6 +34,7 @@ factors = st.one_of(
 )
 
 
+@example(sign="", number="94000000.00000000071", factor=("Gi", Fraction(2**30)))
 @given(sign=st.sampled_from(["", "+", "-"]), number=numbers, factor=factors)
 def test_a_quantity_is_its_number_times_its_suffix(
     sign: str, number: str, factor: tuple[str, Fraction]

@@ -124,6 +124,15 @@ FIELDS = [
 ]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path: Path) -> None:
+    file = tmp_path / "infra.toml"
+    file.write_bytes(b"\xef\xbb\xbf[kafka]\r\nbrokers = 3\r\n")
+    assert settings.load(str(file)).kafka.brokers == 3
+    file.write_bytes("[kafka]".encode("utf-16"))
+    with pytest.raises(Failure, match="is no TOML"):
+        settings.load(str(file))
+
+
 @pytest.mark.intruder("leaves a setting's field by {}", by="the settings' rules")
 @pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE)
 def test_no_setting_takes_a_value_that_leaves_its_field(value: str) -> None:

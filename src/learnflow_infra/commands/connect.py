@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import shlex
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -61,10 +62,8 @@ def connect(request: Request, ready: Callable[[Report], None]) -> None:
             hints[service.name] = hint | {"secret": secret}
             lines += [f"{service.name}:", *(f"  {key}={value}" for key, value in hint.items())]
             if "user" in hint:
-                lines.append(
-                    f"  password: kubectl --context {provider.context} -n {namespace} get secret "
-                    f"{secret} -o jsonpath='{{.data.password}}' | base64 -d"
-                )
+                command = _password_command(provider.context, namespace, secret)
+                lines.append(f"  password: {command}")
         lines.append("open until interrupted (Ctrl-C)")
         ready(
             Report(
@@ -90,6 +89,12 @@ def _require_deployed(kube: Kube, settings: Settings, service: Service) -> None:
         raise Failure(
             *(state.findings or (finding("pods-not-ready", message, service=service.name),))
         )
+
+
+def _password_command(context: str, namespace: str, secret: str) -> str:
+    """What prints the password, as a line for a shell."""
+    kubectl = ("kubectl", "--context", context, "-n", namespace, "get", "secret", secret)
+    return f"{shlex.join((*kubectl, '-o', 'jsonpath={.data.password}'))} | base64 -d"
 
 
 def _authority_file(provider: Provider, settings: Settings, certificate: str) -> str:

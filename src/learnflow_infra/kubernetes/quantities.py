@@ -36,5 +36,5 @@ def quantity(written: str | int) -> Decimal:
         value = _EXACT.create_decimal(f"{match['number']}e{exponent}")
     if not match["number"].strip("+-0."):
         return Decimal(0)
-    magnitude = min(max(abs(value), _LEAST), _MOST)
+    magnitude = min(max(value.copy_abs(), _LEAST), _MOST)
     return magnitude.quantize(_LEAST, ROUND_UP, _EXACT).copy_sign(value)

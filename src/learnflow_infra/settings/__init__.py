@@ -173,8 +173,8 @@ def load(given: str | None) -> Settings:
     else:
         file = Path(given)
     try:
-        with file.open("rb") as stream:
-            table = tomllib.load(stream)
+        # Editors on Windows begin a file with a byte-order mark.
+        table = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise _invalid(file, f"cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -1,6 +1,7 @@
 """The cluster's context in the user's kubeconfig, put there and taken out with kubectl itself.
 
-One that is there is left as it is: the user may have given it other credentials, with fewer
+KUBECONFIG may name several files: kubectl reads them as one, and knows which of them it writes.
+A context that is there is left as it is: the user may have given it other credentials, with fewer
 permissions.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, run
 
 _NAME = layout.NAME
-_NOTE = layout.STATE / "kubeconfig"  # which file has the context, and its state then
+_NOTE = layout.STATE / "kubeconfig"  # which files had the context, and their state then
 
 
 def add(kubectl: tuple[str, ...], deadline: Deadline) -> None:
@@ -26,54 +28,55 @@ def add(kubectl: tuple[str, ...], deadline: Deadline) -> None:
 
     Raises Failure(local-cluster-context-taken, kubeconfig-unusable).
     """
-    path = _persons()
-    if _NOTE.exists() and _NOTE.read_text() == _state(path):
+    files = _files()
+    if _NOTE.exists() and _NOTE.read_text() == _state(files):
         return
-    config = _read(kubectl, path, deadline)
+    config = _read(kubectl, files, deadline)
     for cluster in config.get("clusters") or []:
         if cluster["name"] == _NAME and cluster["cluster"].get("server") != layout.API_SERVER:
             raise Failure(
                 finding(
                     "local-cluster-context-taken",
-                    f"{path} has a cluster named {_NAME} that is another one",
+                    f"{_joined(files)} has a cluster named {_NAME} that is another one",
                 )
             )
     if _is_there(config):
-        _NOTE.write_text(_state(path))
+        _NOTE.write_text(_state(files))
         return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not any(file.exists() for file in files):
+        files[-1].parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     embed = "--embed-certs=true"
     _config(
-        *(kubectl, path, deadline, "set-cluster", _NAME, f"--server={layout.API_SERVER}"),
+        *(kubectl, files, deadline, "set-cluster", _NAME, f"--server={layout.API_SERVER}"),
         *(f"--certificate-authority={layout.PKI / 'ca.crt'}", embed),
     )
     _config(
-        *(kubectl, path, deadline, "set-credentials", _NAME),
+        *(kubectl, files, deadline, "set-credentials", _NAME),
         f"--client-certificate={layout.PKI / 'admin.crt'}",
         *(f"--client-key={layout.PKI / 'admin.key'}", embed),
     )
-    _config(kubectl, path, deadline, "set-context", _NAME, f"--cluster={_NAME}", f"--user={_NAME}")
+    _config(kubectl, files, deadline, "set-context", _NAME, f"--cluster={_NAME}", f"--user={_NAME}")
     if not config.get("current-context"):
-        _config(kubectl, path, deadline, "use-context", _NAME)
-    _NOTE.write_text(_state(path))
+        _config(kubectl, files, deadline, "use-context", _NAME)
+    _NOTE.write_text(_state(files))
 
 
 def remove(kubectl: tuple[str, ...], deadline: Deadline) -> None:
     """Take out what `add` put in; a current context that points to it is unset."""
     if not Path(kubectl[0]).exists():
         return
-    paths = {_persons(), *([Path(_NOTE.read_text().split("\n")[0])] if _NOTE.exists() else [])}
-    for path in paths:
-        if not path.exists():
+    noted = _NOTE.read_text().split("\n")[0].split(os.pathsep) if _NOTE.exists() else []
+    for file in {*_files(), *(Path(each) for each in noted)}:
+        if not file.exists():
             continue
-        config = _read(kubectl, path, deadline)
+        config = _read(kubectl, [file], deadline)
         servers = {each["name"]: each["cluster"].get("server") for each in config["clusters"] or []}
         if servers.get(_NAME) != layout.API_SERVER:
             continue
         if config.get("current-context") == _NAME:
-            _config(kubectl, path, deadline, "unset", "current-context")
+            _config(kubectl, [file], deadline, "unset", "current-context")
         for kind in ("context", "user", "cluster"):
-            _config(kubectl, path, deadline, f"delete-{kind}", _NAME)
+            _config(kubectl, [file], deadline, f"delete-{kind}", _NAME)
 
 
 def _is_there(config: dict[str, Any]) -> bool:
@@ -91,35 +94,42 @@ def _is_there(config: dict[str, Any]) -> bool:
     )
 
 
-def _persons() -> Path:
-    named = [each for each in os.environ.get("KUBECONFIG", "").split(os.pathsep) if each]
-    return Path(named[0]) if named else Path.home() / ".kube" / "config"
+def _files() -> list[Path]:
+    named = os.environ.get("KUBECONFIG", "").split(os.pathsep)
+    return [Path(each).absolute() for each in named if each] or [Path.home() / ".kube" / "config"]
 
 
-def _state(path: Path) -> str:
-    """Changes whenever somebody writes the file or the cluster's certificates are new."""
-    try:
-        seen = path.stat()
-    except FileNotFoundError:
-        return ""
-    made = (layout.PKI / "complete").stat().st_mtime_ns
-    return f"{path.absolute()}\n{seen.st_ino} {seen.st_size} {seen.st_mtime_ns} {made}"
+def _joined(files: Sequence[Path]) -> str:
+    return os.pathsep.join(map(str, files))
 
 
-def _read(kubectl: tuple[str, ...], path: Path, deadline: Deadline) -> dict[str, Any]:
-    if not path.exists():
+def _state(files: Sequence[Path]) -> str:
+    """Changes whenever somebody writes one of the files or the cluster's certificates are new."""
+    lines = [_joined(files), str((layout.PKI / "complete").stat().st_mtime_ns)]
+    for file in files:
+        try:
+            seen = file.stat()
+            lines.append(f"{seen.st_ino} {seen.st_size} {seen.st_mtime_ns}")
+        except FileNotFoundError:
+            lines.append("absent")
+    return "\n".join(lines)
+
+
+def _read(kubectl: tuple[str, ...], files: Sequence[Path], deadline: Deadline) -> dict[str, Any]:
+    if not any(file.exists() for file in files):
         return {}
-    view = _config(kubectl, path, deadline, "view", "--raw", "--output=json")
+    view = _config(kubectl, files, deadline, "view", "--raw", "--output=json")
     config: dict[str, Any] = json.loads(view)
     return config
 
 
-def _config(kubectl: tuple[str, ...], path: Path, deadline: Deadline, *arguments: str) -> str:
+def _config(
+    kubectl: tuple[str, ...], files: Sequence[Path], deadline: Deadline, *arguments: str
+) -> str:
+    environment = {"KUBECONFIG": _joined(files)}
     try:
-        return run(
-            [*kubectl, "config", f"--kubeconfig={path}", *arguments], deadline=deadline
-        ).stdout
+        return run([*kubectl, "config", *arguments], deadline=deadline, env=environment).stdout
     except CommandFailed as error:
         raise Failure(
-            finding("kubeconfig-unusable", f"{path} cannot be used: {error.reason}")
+            finding("kubeconfig-unusable", f"{_joined(files)} cannot be used: {error.reason}")
         ) from error

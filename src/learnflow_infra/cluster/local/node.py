@@ -98,7 +98,7 @@ class Node:
     def _keep(self) -> None:
         upkeep = time.monotonic()
         while not self._asked_to_end:
-            self._wait(1.0 if layout.READY.exists() else _POLL_SECONDS)
+            self._wait(1.0 if layout.READY.exists() else 0.1)
             self._reap()
             try:
                 self._restart_dead()

@@ -36,6 +36,7 @@ _ENDING = " ending: "  # how the node's log begins to say why
 _OPEN_FILES = "too many open files"  # in words of the C library: inotify's instances ran out
 _LOG_CHARACTERS = 20_000
 _LEAST_BYTES = 64 << 20  # what etcd takes for its log at its first start
+_LOW_BYTES = 1 << 30
 _LEAST_KERNEL = (5, 13)  # kube-proxy's nftables mode asks for it
 
 
@@ -79,6 +80,8 @@ class LocalCluster:
                 self._start(deadline, say)
                 kubeconfig.add(self.kubectl, deadline)
             dns.await_answer(deadline)
+        if (free := _free_bytes()) < _LOW_BYTES:
+            say(f"the disk of {layout.STATE} has only {free >> 20} MiB left")
 
     def down(self, deadline: Deadline, say: Callable[[str], None], *, purge: bool = False) -> None:
         """End the pods, then the node. With `purge`, remove all that there ever was of it.
@@ -146,18 +149,22 @@ def _settled(deadline: Deadline) -> Literal["ready", "ended"]:
         if layout.READY.exists():
             return "ready"
         _require_disk()
-        deadline.remaining()
+        if deadline.passed():
+            raise deadline.failure(f"the node to be ready; see {layout.LOGS / 'node.log'}")
         time.sleep(_POLL_SECONDS)
     return "ended"
 
 
 def _require_disk() -> None:
     """Raise Failure(node-disk-full) where nothing can be written: etcd does not start then."""
-    folder = next(each for each in (layout.STATE, *layout.STATE.parents) if each.exists())
-    free = shutil.disk_usage(folder).free
-    if free < _LEAST_BYTES:
+    if (free := _free_bytes()) < _LEAST_BYTES:
         message = f"the disk of {layout.STATE} has {free >> 20} MiB left"
         raise Failure(finding("node-disk-full", message))
+
+
+def _free_bytes() -> int:
+    folder = next(each for each in (layout.STATE, *layout.STATE.parents) if each.exists())
+    return shutil.disk_usage(folder).free
 
 
 def _end(deadline: Deadline) -> None:
