@@ -237,7 +237,7 @@ def elsewhere(person: Person, request: pytest.FixtureRequest) -> Iterator[str]:
     name = f"test-{request.node.name.replace('_', '-')[:40].rstrip('-')}"
     person.settings(f'[cluster]\nnamespace = "{name}"\n')
     yield name
-    answer = person.administer("down", "--purge")
+    answer = person.administer("down", "--purge", "--yes")
     assert answer.exit_code == 0, answer.stdout
     person.settings("")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -76,3 +77,13 @@ def test_a_broken_pipe_is_no_traceback(tmp_path: Path) -> None:
     script = f"{sys.executable} -m learnflow_infra render 2>{tmp_path}/errors | true"
     subprocess.run(["sh", "-c", script], check=True)
     assert "Traceback" not in (tmp_path / "errors").read_text()
+
+
+def test_a_purge_that_nobody_can_confirm_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert cli.run(["down", "--purge", "--json", "--context", "nowhere"]) == 2
+    (found,) = json.loads(capsys.readouterr().out)["findings"]
+    assert found["code"] == "usage"
+    assert "--yes" in found["remedy"]
