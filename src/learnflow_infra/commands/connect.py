@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import socket
-import threading
 from collections.abc import Callable
 
 from learnflow_infra import cluster
@@ -13,7 +12,7 @@ from learnflow_infra.cluster import Provider
 from learnflow_infra.commands import Request, place
 from learnflow_infra.diagnosis.state import judge
 from learnflow_infra.findings.failures import Failure, finding
-from learnflow_infra.host import paths
+from learnflow_infra.host import interruption, paths
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.routes import DialError, FromHost, Listener, on_localhost, splice
@@ -24,7 +23,7 @@ from learnflow_infra.services import Access, Service
 from learnflow_infra.settings import Settings
 
 
-def connect(request: Request, ready: Callable[[Report], None]) -> None:
+def connect(request: Request, ready: Callable[[Report], None]) -> Report:
     """Open the ports, hand over a report of what a client needs, and serve until interrupted.
 
     Each connection is a port-forward of its own, so that a restarted pod breaks no later one.
@@ -68,10 +67,10 @@ def connect(request: Request, ready: Callable[[Report], None]) -> None:
                 details={"connections": hints},
             )
         )
-        wake = threading.Event()
-        while not wake.wait(1):
+        while not interruption.begun.wait(1):
             deadline.remaining()
             kube.require_alive()
+        raise interruption.failure()
 
 
 def _require_deployed(kube: Kube, settings: Settings, service: Service) -> None:

@@ -73,6 +73,7 @@ class Kube:
     """
 
     def __init__(self, kubectl: Sequence[str], context: str, deadline: Deadline) -> None:
+        deadline.remaining()
         self.context = context
         self.deadline = deadline
         self._folder = tempfile.mkdtemp(prefix="learnflow-")
