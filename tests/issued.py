@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from learnflow_infra.host.x509 import Authority, Pair
+from learnflow_infra.host.x509 import Authority, CertificateAndKey
 
 
-def of_a_year(signer: Authority, names: Iterable[str], *, left: int) -> Pair:
+def of_a_year(signer: Authority, names: Iterable[str], *, left: int) -> CertificateAndKey:
     """A server's certificate of a year, of which so many days are left."""
     pair = signer.issue("server", 365, alternatives=names, client=False)
     made = x509.load_pem_x509_certificate(pair.certificate.encode())
@@ -29,4 +29,4 @@ def of_a_year(signer: Authority, names: Iterable[str], *, left: int) -> Pair:
         builder = builder.add_extension(extension.value, extension.critical)
     key = serialization.load_pem_private_key(signer.pair.key.encode(), None)
     signed = builder.sign(key, hashes.SHA256())  # type: ignore[arg-type]
-    return Pair(signed.public_bytes(serialization.Encoding.PEM).decode(), pair.key)
+    return CertificateAndKey(signed.public_bytes(serialization.Encoding.PEM).decode(), pair.key)

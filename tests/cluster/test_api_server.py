@@ -27,13 +27,16 @@ PAGE = "<html><body>Sorry \033[31m</body></html>" * 50
 # Each with the codes that it may be called.
 FAULTS: dict[str, tuple[Fault, set[str]]] = {
     "reset": (reset, {"cluster-unreachable"}),
-    "error-page": (says(500, PAGE), {"api-error"}),
+    "error-page": (says(500, PAGE), {"cluster-unreachable"}),
     "unavailable-page": (says(503, PAGE), {"cluster-unreachable"}),
-    "page": (says(200, PAGE), {"api-error", "cluster-unreachable"}),
-    "other-json": (says(200, "[]", "application/json"), {"api-error", "cluster-unreachable"}),
+    "page": (says(200, PAGE), {"cluster-unreachable"}),
+    "other-json": (says(200, "[]", "application/json"), {"cluster-unreachable"}),
     "truncated": (truncated, {"cluster-unreachable"}),
     "overloaded": (status(429, "TooManyRequests", "try again later"), {"api-slow"}),
-    "shutting-down": (status(503, "ServiceUnavailable", "shutting down"), {"api-error"}),
+    "shutting-down": (
+        status(503, "ServiceUnavailable", "shutting down"),
+        {"cluster-unreachable"},
+    ),
     "identity": (status(401, "Unauthorized", "Unauthorized"), {"identity-refused"}),
     "hang": (hang, {"api-slow", "deadline-passed"}),
     "dribble": (dribble, {"api-slow", "deadline-passed"}),

@@ -7,6 +7,7 @@ import json
 import secrets
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,8 +73,43 @@ def test_a_postgresql_client_logs_in_with_the_secret(
         assert session.run("select current_user") == [["learnflow"]]
 
 
-def test_a_port_that_is_taken_is_named(deployed: Person) -> None:
-    with socket.create_server(("127.0.0.1", 15432)):
+def test_clients_that_end_without_a_word_leave_no_session_behind(
+    deployed: Person, connections: dict[str, Any]
+) -> None:
+    hint = connections["postgres"]
+    password = deployed.secret(hint["secret"])["password"]
+
+    def login(host: str) -> Any:
+        return pg8000.native.Connection(
+            hint["user"],
+            host=host,
+            port=int(hint["port"]),
+            database=hint["database"],
+            password=password,
+            application_name="silent" if host != "localhost" else "asking",
+            timeout=20,
+        )
+
+    for address in ("127.0.0.1", "::1"):
+        client = login(address)
+        client._usock.shutdown(socket.SHUT_RDWR)
+        client._sock.close()
+        client._usock.close()
+    until = time.monotonic() + 20
+    with login("localhost") as session:
+        query = "select count(*) from pg_stat_activity where application_name = 'silent'"
+        while session.run(query) != [[0]]:
+            assert time.monotonic() < until, "sessions are left"
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("address", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)]
+)
+def test_a_port_that_is_taken_is_named(
+    deployed: Person, address: str, family: socket.AddressFamily
+) -> None:
+    with socket.create_server((address, 15432), family=family):
         answer = deployed.run("connect", "postgres", "--json")
     assert answer.exit_code == 2
     assert answer.codes == ["host-port-taken"]

@@ -18,7 +18,7 @@ import kafka.errors
 import pytest
 
 from issued import of_a_year
-from learnflow_infra.host.x509 import Authority, Pair
+from learnflow_infra.host.x509 import Authority, CertificateAndKey
 from learnflow_infra.services.kafka.network import network, tls_socket
 from learnflow_infra.services.shared import tls
 
@@ -298,7 +298,7 @@ def test_a_suite_without_authenticated_encryption(door: Door, suite: str) -> Non
 
 
 @pytest.mark.intruder(
-    "poses as Kafka under an authority of his own", by="the client's strict check"
+    "poses as Kafka under an authority of its own", by="the client's strict check"
 )
 def test_a_foreign_authority_is_not_trusted(door: Door, application: tuple[str, str]) -> None:
     other = Authority.new("someone else", 10).pair.certificate
@@ -395,7 +395,7 @@ def test_foreign_topics_are_not_seen(
                     ),
                 )
             ),
-            id="lists Kafka's rights",
+            id="lists Kafka's ACLs",
         ),
     ],
 )
@@ -410,8 +410,8 @@ def test_administration_is_refused(
         attempt(admin)
 
 
-@pytest.mark.intruder("gives himself rights or a password in Kafka", by="Kafka's authorizer")
-def test_rights_and_users_are_not_the_applications_to_change(
+@pytest.mark.intruder("gives itself ACLs or a password in Kafka", by="Kafka's authorizer")
+def test_acls_and_users_are_not_the_applications_to_change(
     door: Door, application: tuple[str, str]
 ) -> None:
     everything = kafka.admin.ACL(
@@ -459,12 +459,12 @@ def settled(deployed: Person) -> Iterator[Person]:
     assert answer.exit_code == 0, answer.stdout
 
 
-def test_a_declared_user_has_its_rights_and_no_more(
+def test_a_declared_user_has_its_acls_and_no_more(
     settled: Person, door: Door, application: tuple[str, str]
 ) -> None:
     door.write(*application, OWN)
     changed = declare(settled, "read", '"learnflow."')
-    assert {"user billing", "rights of billing", "secret/kafka-connection-billing"} <= set(changed)
+    assert {"user billing", "ACLs of billing", "secret/kafka-connection-billing"} <= set(changed)
     assert settled.run("up", "kafka", "--json").json["changed"] == []
     billing = settled.secret("kafka-connection-billing")
     assert (billing["username"], billing["bootstrap.servers"]) == (
@@ -479,11 +479,11 @@ def test_a_declared_user_has_its_rights_and_no_more(
     declare(settled, "write", '"learnflow."')
     door.write(*user, OWN)
 
-    assert declare(settled, "write", '"billing."') == ["rights of billing"]
+    assert declare(settled, "write", '"billing."') == ["ACLs of billing"]
     assert not may_read(door, user, OWN)
 
 
-@pytest.mark.intruder("uses the password of a user that was removed", by="`up`, which removed him")
+@pytest.mark.intruder("uses the password of a user that was removed", by="`up`, which removed it")
 def test_a_user_no_longer_declared_is_shut_out(
     settled: Person, door: Door, administrator: tuple[str, str]
 ) -> None:
@@ -495,7 +495,7 @@ def test_a_user_no_longer_declared_is_shut_out(
         assert consumer.beginning_offsets([partition])
         settled.settings("")
         changed = settled.run("up", "kafka", "--json").json["changed"]
-        assert {"user billing removed", "rights of billing"} <= set(changed)
+        assert {"user billing removed", "ACLs of billing"} <= set(changed)
         assert "secret/kafka-connection-billing" in changed
         # Whoever is still connected has no right left.
         with pytest.raises(kafka.errors.TopicAuthorizationFailedError):
@@ -538,7 +538,7 @@ def test_what_was_changed_by_hand_is_the_settings_again(
     answer = settled.run("up", "kafka", "--json")
     assert answer.exit_code == 0, answer.stdout
     assert set(answer.json["changed"]) == {
-        "rights of *",
+        "ACLs of *",
         f"user {application[0]}",
         "user backdoor removed",
     }
@@ -561,9 +561,9 @@ CERTIFICATES = {
 }
 
 
-def certificate_of(person: Person, case: str) -> Pair:
+def certificate_of(person: Person, case: str) -> CertificateAndKey:
     values = person.secret("learnflow-authority")
-    signer = Authority(Pair(values["tls.crt"], values["tls.key"]))
+    signer = Authority(CertificateAndKey(values["tls.crt"], values["tls.key"]))
     names = [f"kafka.{NAMESPACE}.svc", f"kafka-0.kafka-brokers.{NAMESPACE}.svc", "localhost"]
     if case == "a foreign authority":
         foreign = Authority.new("learnflow-infra", 365)
@@ -573,7 +573,7 @@ def certificate_of(person: Person, case: str) -> Pair:
     return of_a_year(signer, names, left=-1 if case == "an ended life" else 20)
 
 
-def present(person: Person, door: Door, pair: Pair) -> None:
+def present(person: Person, door: Door, pair: CertificateAndKey) -> None:
     """Let the running server show its clients another certificate."""
     place = ("-n", NAMESPACE)
     data = {

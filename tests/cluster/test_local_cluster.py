@@ -96,13 +96,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 def running(probe: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine whose local cluster runs and has a web server with a volume and a Service."""
     machine = Machine(tmp_path_factory.mktemp("machine"))
-    machine.learnflow("cluster", "up")
-    machine.load(probe.with_suffix(".tar"))
-    machine.run("cp", probe, machine.home / "probe")
-    manifest = machine.home / "web.json"
-    manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": WEB}))
-    machine.kubectl("apply", "-f", str(manifest))
-    _await_web(machine)
+    _deploy_web(machine, probe)
     machine.kubectl(*IN_POD, "write", "/data/said", "kept")
     yield machine
     machine.end()
@@ -222,6 +216,24 @@ def test_kill_of_the_first_process_ends_all_and_up_brings_it_back(running: Machi
     assert _get(running, f"http://{layout.NODE_ADDRESS}:{NODE_PORT}") == "kept"
 
 
+def test_a_full_disk_ends_no_pod(machine: Machine, probe: Path) -> None:
+    machine.run("mkdir", "-m", "700", STATE)
+    machine.run("mount", "-n", "-t", "tmpfs", "-o", "size=600m,mode=700", "small", STATE)
+    _deploy_web(machine, probe)
+    pod = machine.pid("/probe serve")
+
+    machine.run("dd", "if=/dev/zero", f"of={STATE}/filler", "bs=64k", exit_code=1)
+    machine.run("kill", "-9", str(machine.pid(" etcd ")))
+    log = STATE / "log" / "node.log"
+    eventually(lambda: machine.run("cat", log).count("etcd ended with") > 5, 60)
+    assert machine.learnflow("cluster", "up", exit_code=4).startswith("node-disk-full")
+    assert machine.pid("/probe serve") == pod
+    machine.run("rm", STATE / "filler")
+    machine.learnflow("cluster", "up")
+    assert machine.pid("/probe serve") == pod
+    assert _condition(machine.get("pod", "web-0"), "Ready") == "True"
+
+
 def test_packets_for_a_cluster_that_is_down_go_nowhere(machine: Machine) -> None:
     # A way out that must not be taken.
     machine.run("ip", "link", "add", "out", "type", "veth", "peer", "name", "beyond")
@@ -310,6 +322,16 @@ def test_files_with_keys_are_the_owners_alone(running: Machine) -> None:
     assert keys == []
     for folder in (STATE, RUN):
         assert running.run("stat", "-c", "%a", folder).strip() == "700"
+
+
+def _deploy_web(machine: Machine, probe: Path) -> None:
+    machine.learnflow("cluster", "up")
+    machine.load(probe.with_suffix(".tar"))
+    machine.run("cp", probe, machine.home / "probe")
+    manifest = machine.home / "web.json"
+    manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": WEB}))
+    machine.kubectl("apply", "-f", str(manifest))
+    _await_web(machine)
 
 
 def _await_web(machine: Machine) -> None:

@@ -18,7 +18,7 @@ from cryptography import x509
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from issued import of_a_year
-from learnflow_infra.host.x509 import Authority, Pair
+from learnflow_infra.host.x509 import Authority, CertificateAndKey
 from learnflow_infra.services.shared import tls
 
 from .conftest import NAMESPACE, Person
@@ -195,7 +195,7 @@ def test_another_users_password(door: Door) -> None:
 
 @pytest.mark.parametrize("database", ["postgres", "template1"])
 @pytest.mark.parametrize("user", ["learnflow", "reports"])
-@pytest.mark.intruder("opens another database ({})", by="PostgreSQL's rights")
+@pytest.mark.intruder("opens another database ({})", by="PostgreSQL's privileges")
 def test_another_database(door: Door, user: str, database: str) -> None:
     assert "permission denied" in door.refuses(DENIED, user, database=database)
 
@@ -238,8 +238,10 @@ def test_a_suite_without_authenticated_encryption(door: Door) -> None:
         pass
 
 
-@pytest.mark.intruder("asks for the server's data as a role made by hand", by="PostgreSQL's rights")
-def test_a_role_that_is_not_declared_has_no_rights(door: Door) -> None:
+@pytest.mark.intruder(
+    "asks for the server's data as a role made by hand", by="PostgreSQL's privileges"
+)
+def test_a_role_that_is_not_declared_has_no_privileges(door: Door) -> None:
     psql(door.person, "create role stranger login password 'right'")
     try:
         assert "permission denied" in door.refuses(DENIED, "stranger", "right")
@@ -292,7 +294,7 @@ def denied(session: pg8000.native.Connection, statement: str, words: str = "") -
         "select pg_switch_wal()",
     ],
 )
-@pytest.mark.intruder("as the application: `{}`", by="PostgreSQL's rights")
+@pytest.mark.intruder("as the application: `{}`", by="PostgreSQL's privileges")
 def test_the_application_is_no_superuser(door: Door, statement: str) -> None:
     with door.login() as session:
         *before, last = statement.split("; ")
@@ -320,7 +322,7 @@ def test_the_application_is_no_superuser(door: Door, statement: str) -> None:
         "comment on database learnflow is 'mine'",
     ],
 )
-@pytest.mark.intruder("as a user that may read: `{}`", by="PostgreSQL's rights")
+@pytest.mark.intruder("as a user that may read: `{}`", by="PostgreSQL's privileges")
 def test_a_user_that_reads_cannot_write(door: Door, statement: str) -> None:
     with door.login("reports") as session:
         assert session.run("select n from older") == [[1]]
@@ -331,7 +333,7 @@ def test_a_user_that_reads_cannot_write(door: Door, statement: str) -> None:
 @pytest.mark.parametrize(
     "statement", ["truncate older", "drop table older", "create table public.mine (n int)"]
 )
-@pytest.mark.intruder("as a user that may write rows: `{}`", by="PostgreSQL's rights")
+@pytest.mark.intruder("as a user that may write rows: `{}`", by="PostgreSQL's privileges")
 def test_a_user_that_writes_rows_owns_nothing(door: Door, statement: str) -> None:
     with door.login("data_loader") as session:
         for table in ("older", "mine.younger"):
@@ -356,7 +358,7 @@ def test_what_the_application_puts_in_the_way_is_not_run(door: Door) -> None:
             session.run(trap.format(signature))
         session.run("alter database learnflow set search_path = public, pg_catalog")
     try:
-        assert "rights of learnflow_read and learnflow_write" in declare(door.person, USERS)
+        assert "privileges of learnflow_read and learnflow_write" in declare(door.person, USERS)
         rolsuper = "select rolsuper from pg_roles where rolname = 'learnflow'"
         assert psql(door.person, rolsuper, database="postgres").strip() == "f"
     finally:
@@ -379,7 +381,7 @@ def test_a_right_given_by_hand_is_taken_back(door: Door) -> None:
         "grant connect on database postgres to public",
     )
     changed = declare(door.person, USERS)
-    assert changed == ["role reports", "rights of public"]
+    assert changed == ["role reports", "privileges of public"]
     door.refuses(DENIED, "reports", database="postgres")
     with door.login("reports") as session:
         denied(session, "create table public.mine (n int)")
@@ -429,12 +431,12 @@ def of_the_pod(person: Person) -> tuple[str, int]:
     return pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"]
 
 
-def as_patch(pair: Pair) -> str:
+def as_patch(pair: CertificateAndKey) -> str:
     files = {"tls.crt": pair.certificate, "tls.key": pair.key}
     return json.dumps({"stringData": files | {"tls.pem": pair.key + pair.certificate}})
 
 
-def present(person: Person, pair: Pair) -> None:
+def present(person: Person, pair: CertificateAndKey) -> None:
     """Let the running server present another certificate."""
     in_namespace = ("-n", NAMESPACE)
     person.kubectl("patch", "secret", "postgres-tls", *in_namespace, "-p", as_patch(pair))
@@ -447,10 +449,10 @@ def present(person: Person, pair: Pair) -> None:
 
 def signer(person: Person) -> Authority:
     values = person.secret("learnflow-authority")
-    return Authority(Pair(values["tls.crt"], values["tls.key"]))
+    return Authority(CertificateAndKey(values["tls.crt"], values["tls.key"]))
 
 
-def certificate_of(person: Person, case: str) -> Pair:
+def certificate_of(person: Person, case: str) -> CertificateAndKey:
     names = ["postgres.learnflow.svc", "localhost"]
     if case == "a foreign authority":
         foreign = Authority.new("learnflow-infra", 365)

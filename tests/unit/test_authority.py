@@ -11,7 +11,7 @@ import pytest
 
 from issued import of_a_year
 from learnflow_infra.findings.failures import Failure
-from learnflow_infra.host.x509 import Authority, Pair
+from learnflow_infra.host.x509 import Authority, CertificateAndKey
 from learnflow_infra.kubernetes.secrets import decoded
 from learnflow_infra.services import registry
 from learnflow_infra.services.shared import authority, tls
@@ -42,11 +42,11 @@ def test_one_with_less_than_a_third_of_its_year_left_is_renewed(
     signer: Authority, days: int
 ) -> None:
     pair = of_a_year(signer, NAMES, left=days)
-    assert not signer.lasting(pair, NAMES)
+    assert signer.needs_renewal(pair, NAMES)
 
 
 def test_one_with_more_left_is_kept(signer: Authority) -> None:
-    assert signer.lasting(of_a_year(signer, NAMES, left=123), NAMES)
+    assert not signer.needs_renewal(of_a_year(signer, NAMES, left=123), NAMES)
 
 
 @pytest.mark.parametrize("change", ["names", "authority", "key", "damaged", "no key"])
@@ -65,7 +65,7 @@ def test_one_that_does_not_fit_is_made_anew(signer: Authority, change: str) -> N
         del current["tls.key"]
     second = certified(by, current, names)
     assert second["tls.crt"] != current["tls.crt"]
-    assert by.lasting(Pair(second["tls.crt"], second["tls.key"]), names)
+    assert not by.needs_renewal(CertificateAndKey(second["tls.crt"], second["tls.key"]), names)
 
 
 def test_an_authority_that_would_end_before_what_it_signs_is_not_used() -> None:
@@ -147,12 +147,12 @@ def test_a_certificate_that_ends_within_a_month_is_named(signer: Authority, tmp_
         certificate = handshake(pair, signer.pair.certificate, "postgres", tmp_path)
         if ending:
             with pytest.raises(Failure, match=f"certificate-ending.*{certificate['notAfter']}"):
-                tls.require_lasting(certificate, "here", "postgres")
+                tls.require_unexpired(certificate, "here", "postgres")
         else:
-            tls.require_lasting(certificate, "here", "postgres")
+            tls.require_unexpired(certificate, "here", "postgres")
 
 
-def refusal(pair: Pair, trusted: str, name: str, folder: Path) -> str:
+def refusal(pair: CertificateAndKey, trusted: str, name: str, folder: Path) -> str:
     with pytest.raises(ssl.SSLError) as raised:
         handshake(pair, trusted, name, folder)
     found = tls.refused(raised.value, "here", "postgres")
@@ -162,7 +162,7 @@ def refusal(pair: Pair, trusted: str, name: str, folder: Path) -> str:
 
 
 def handshake(
-    pair: Pair,
+    pair: CertificateAndKey,
     trusted: str,
     name: str,
     folder: Path,

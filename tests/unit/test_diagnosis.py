@@ -405,6 +405,25 @@ def test_a_pod_that_cannot_be_created_is_explained_by_events() -> None:
     assert judged([], events=[event("another", "FailedCreate", message)]).findings == ()
 
 
+@pytest.mark.parametrize("fraction", ["", ".000001"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_events_in_one_second_the_one_written_later_counts(fraction: str, turned: bool) -> None:
+    def written(reason: str, message: str, version: str, at: str) -> dict[str, Any]:
+        return event(UID, reason, message, at) | {"metadata": {"resourceVersion": version}}
+
+    second = "2026-01-01T00:00:01"
+    message = 'pods "kafka-0" is forbidden: exceeded quota: q'
+    refused = written("FailedCreate", message, "99", f"{second}Z")
+    made = written("SuccessfulCreate", "create Pod", "100", f"{second}{fraction}Z")
+    events = [made, refused] if turned else [refused, made]
+    assert judged([], events=events).findings == ()
+    made["metadata"]["resourceVersion"] = "98"
+    assert [each.code for each in judged([], events=events).findings] == ["quota-exceeded"]
+    again = written("FailedCreate", "violates PodSecurity", "101", f"{second}{fraction}Z")
+    found = judged([], events=[again, *events] if turned else [*events, again]).findings
+    assert [each.code for each in found] == ["pod-security-refused"]
+
+
 def test_a_mount_that_was_late_does_not_explain_a_long_pull() -> None:
     pending = pod(phase="Pending", ready=False)
     late = event("u-kafka-0", "FailedMount", "timed out", "2026-01-01T00:00:01Z")

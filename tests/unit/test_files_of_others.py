@@ -26,7 +26,7 @@ def test_a_cache_that_others_can_write_to_is_not_used(
         paths.cache()
 
 
-@pytest.mark.intruder("makes the cache folder before its person does", by="the command")
+@pytest.mark.intruder("makes the cache folder before its user does", by="the command")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_a_cache_of_another_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -41,7 +41,7 @@ def test_a_cache_of_another_is_not_used(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.intruder(
-    "has a checkout whose {} is a link to a file of the person's", by="`skills install`"
+    "has a checkout whose {} is a link to a file of the user's", by="`skills install`"
 )
 @pytest.mark.parametrize(
     "link", [".claude", ".agents/skills", ".claude/skills/kafka-k8s-setup/SKILL.md"]

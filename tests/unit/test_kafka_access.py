@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from learnflow_infra import settings
 from learnflow_infra.services.kafka import config as kafka_config
 from learnflow_infra.services.kafka.service import Kafka
-from learnflow_infra.services.kafka.users import Right, rights
+from learnflow_infra.services.kafka.users import Acl, acls
 
 
 def parsed(**kafka: object) -> settings.Settings:
@@ -19,8 +19,8 @@ def parsed(**kafka: object) -> settings.Settings:
 
 
 def test_the_application_owns_what_begins_with_its_prefixes_and_nothing_else() -> None:
-    assert rights(parsed(user="shop", user_prefixes=["shop.", "cart."]).kafka) == {
-        Right("User:shop", "ALL", resource, prefix)
+    assert acls(parsed(user="shop", user_prefixes=["shop.", "cart."]).kafka) == {
+        Acl("User:shop", "ALL", resource, prefix)
         for resource in ("TOPIC", "GROUP", "TRANSACTIONAL_ID")
         for prefix in ("shop.", "cart.")
     }
@@ -42,9 +42,7 @@ def test_the_application_owns_what_begins_with_its_prefixes_and_nothing_else() -
 )
 def test_what_an_access_allows(access: str, allowed: set[tuple[str, str]]) -> None:
     user = {"name": "billing", "access": access, "topics": ["t."], "groups": ["g."]}
-    found = [
-        each for each in rights(parsed(users=[user]).kafka) if each.principal == "User:billing"
-    ]
+    found = [each for each in acls(parsed(users=[user]).kafka) if each.principal == "User:billing"]
     assert {(each.resource, each.operation) for each in found} == allowed
     assert all(each.name == ("g." if each.resource == "GROUP" else "t.") for each in found)
     assert all(each[4:] == ("PREFIXED", "ALLOW", "*") for each in found)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from learnflow_infra.cluster.local import layout, lock, node, pki, provider
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.host.process import end, start
 
 
 @pytest.fixture
@@ -117,6 +120,60 @@ def test_a_long_log_is_cut_and_its_last_part_kept(
         writer.write(b"more")
     assert log.read_bytes() == b"more"
     assert log.with_suffix(".log.1").read_bytes() == b"s, the last"[-10:]
+
+
+KEPT = """
+import signal, sys
+from pathlib import Path
+from learnflow_infra.cluster.local import layout, node
+from learnflow_infra.cluster.local.components import Component
+
+folder = Path(sys.argv[1])
+layout.LOGS, layout.READY = folder, folder / "ready"
+node.Api = node.isolation.enter = lambda *_: None
+node._UPKEEP_SECONDS, node._RESTART_SECONDS = 0.0, 0.0
+component = Component("etcd", ("sh", "-c", f"echo >> {folder}/starts; sleep 0.1"))
+node.components = lambda *_: {"etcd": component}
+
+def upkeep():
+    (folder / "upkeep").touch()
+    raise OSError(28, "No space left on device")
+
+node._bound_logs = upkeep
+alone = node.Node("", "", "", "")
+alone._start = lambda deadline: alone._spawn("etcd")
+alone.live()
+"""
+
+
+def test_neither_a_full_disk_nor_a_component_that_dies_on_and_on_ends_the_node(
+    tmp_path: Path,
+) -> None:
+    process = start([sys.executable, "-c", KEPT, str(tmp_path)])
+    try:
+        deadline = Deadline(30)
+        starts = tmp_path / "starts"
+        while not starts.exists() or starts.stat().st_size < 8:
+            assert process.poll() is None, process.communicate()
+            deadline.remaining()
+            time.sleep(0.01)
+        process.terminate()
+        stdout, stderr = process.communicate(timeout=30)
+    finally:
+        end(process)
+    assert b"upkeep: [Errno 28] No space left on device" in stdout
+    assert b"ending: asked to" in stdout
+    assert not stderr
+
+
+def test_a_full_disk_is_named_before_the_node_starts_on_it(
+    folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "STATE", folders / "not" / "there")
+    provider._require_disk()
+    monkeypatch.setattr(provider, "_LEAST_BYTES", 1 << 80)
+    with pytest.raises(Failure, match=f"node-disk-full: the disk of {layout.STATE} has "):
+        provider._require_disk()
 
 
 def test_a_start_that_fails_names_the_component_and_the_limit_it_met(folders: Path) -> None:

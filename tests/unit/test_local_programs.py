@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -91,17 +95,97 @@ def test_two_fetches_at_once_wait_for_each_other(
     program = '"$3/usr/bin/one-tool"'
     _executable(empty / "dpkg", f'mkdir -p "$3/usr/bin"; touch {program}; chmod +x {program}')
 
+    messages: list[str] = []
+
     def fetched(name: str) -> str:
-        return debian.programs({"one-tool": name}, deadline=Deadline(20), say=str)["PATH"]
+        environment = debian.programs(
+            {"one-tool": name}, deadline=Deadline(20), say=messages.append
+        )
+        return environment["PATH"]
 
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(fetched, ("one-package", "other-package"))
     assert one != other
+    assert "waiting for another fetch from Debian to end" in messages
 
 
-def test_apt_is_told_to_wait_for_a_lock_that_others_hold(empty: Path, tmp_path: Path) -> None:
-    _executable(empty / "apt-get", f'echo "$*" >> {tmp_path}/asked; exit 100')
-    _executable(empty / "dpkg", "exit 0")
-    with pytest.raises(Failure):
-        debian.programs({"tool": "tool-package"}, deadline=Deadline(50), say=str)
-    assert "DPkg::Lock::Timeout=49" in (tmp_path / "asked").read_text()
+APT = """\
+Dir "{folder}";
+Dir::Bin::methods "/usr/lib/apt/methods";
+Dir::Bin::dpkg "/usr/bin/dpkg";
+Dir::State::status "{folder}/var/lib/dpkg/status";
+Dir::Etc::SourceList "{folder}/sources.list";
+APT::Sandbox::User "";
+"""
+HOLD = """
+import fcntl, sys
+file = open(sys.argv[1], "w")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The real apt in a system of its own, with a mirror that has one package."""
+    if shutil.which("apt-get") is None:
+        pytest.skip("there is no apt here")
+    folder = tmp_path / "system"
+    for each in ("var/lib/dpkg", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
+        (folder / each).mkdir(parents=True)
+    (folder / "var/lib/dpkg/status").touch()
+    package = tmp_path / "package"
+    (package / "DEBIAN").mkdir(parents=True)
+    control = "Package: one-package\nVersion: 1\nArchitecture: all\n"
+    control += "Maintainer: nobody <nobody@example.org>\nDescription: a program\n"
+    (package / "DEBIAN/control").write_text(control)
+    (package / "usr/bin").mkdir(parents=True)
+    _executable(package / "usr/bin/one-tool", "exit 0")
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    deb = mirror / "one-package_1_all.deb"
+    subprocess.run(["dpkg-deb", "--build", package, deb], check=True, capture_output=True)
+    digest = hashlib.sha256(deb.read_bytes()).hexdigest()
+    index = f"{control}Filename: ./{deb.name}\nSize: {deb.stat().st_size}\nSHA256: {digest}\n"
+    (mirror / "Packages").write_text(index)
+    (folder / "sources.list").write_text(f"deb [trusted=yes] copy:{mirror} ./\n")
+    (tmp_path / "apt.conf").write_text(APT.format(folder=folder))
+    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(debian, "_APT_SECONDS", 0.05)
+    return folder
+
+
+@pytest.mark.parametrize("lock", ["dpkg/lock-frontend", "apt/lists/lock"])
+def test_a_lock_of_apt_that_another_holds_is_waited_for_and_named(archive: Path, lock: str) -> None:
+    argv = [sys.executable, "-c", HOLD, str(archive / "var/lib" / lock)]
+    messages = []
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+
+        def say(message: str) -> None:
+            messages.append(message)
+            if message.startswith("waiting"):
+                holder.communicate(timeout=10)
+
+        found = debian.programs({"one-tool": "one-package"}, deadline=Deadline(60), say=say)
+    assert shutil.which("one-tool", path=found["PATH"])
+    fetching, waiting = messages
+    assert fetching == "fetching one-package from Debian (nothing is installed)"
+    assert waiting.startswith("waiting for apt: Could not get lock")
+    assert f"held by process {holder.pid}" in waiting
+
+
+def test_a_lock_that_is_never_let_go_is_named(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(debian, "_LOCK_SECONDS", 0.1)
+    argv = [sys.executable, "-c", HOLD, str(archive / "var/lib/dpkg/lock-frontend")]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(Failure, match=r"programs-missing: .*lock-frontend"):
+            debian.programs({"one-tool": "one-package"}, deadline=Deadline(60), say=str)
+        holder.communicate(timeout=10)

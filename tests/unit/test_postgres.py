@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learnflow_infra.diagnosis.reasons import cause_of_log
 from learnflow_infra.kubernetes.secrets import decoded
 from learnflow_infra.services.postgres import roles as postgres_roles
 from learnflow_infra.services.postgres.service import Postgres, scram_verifier
@@ -79,3 +82,62 @@ def test_a_literal_ends_where_it_should(text: str) -> None:
     assert quoted[0] == quoted[-1] == "'"
     assert quoted[1:-1].replace("''", "") == text.replace("'", "")
     assert quoted[1:-1].replace("''", "'") == text
+
+
+INITDB = 'mkdir "$2"; echo 17 > "$2/PG_VERSION"'
+
+
+def started(folder: Path, initdb: str = INITDB) -> subprocess.CompletedProcess[str]:
+    """The container's script, with a volume in the folder and with programs that stand in."""
+    for name, script in (("initdb", initdb), ("postgres", 'cat "$PGDATA/PG_VERSION"')):
+        program = folder / name
+        program.write_text(f"#!/bin/sh\nset -e\n{script}\n")
+        program.chmod(0o755)
+    (stateful_set,) = (
+        each for each in Postgres().objects(settings()) if each["kind"] == "StatefulSet"
+    )
+    (container,) = stateful_set["spec"]["template"]["spec"]["containers"]
+    command = [each.replace("/var/run/postgresql", str(folder)) for each in container["command"]]
+    environment = {"PATH": f"{folder}:/usr/bin:/bin", "PGDATA": str(folder / "data")}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {
+        str(each.relative_to(folder)): each.read_text()
+        for each in folder.rglob("*")
+        if each.is_file()
+    }
+
+
+@pytest.mark.parametrize("present", ["nothing", "an empty folder", "a broken-off start"])
+def test_a_volume_without_data_gets_a_database(tmp_path: Path, present: str) -> None:
+    if present == "an empty folder":
+        (tmp_path / "data").mkdir()
+    elif present == "a broken-off start":
+        assert started(tmp_path, 'mkdir "$2"; touch "$2/half"; exit 1').returncode == 1
+    assert started(tmp_path).stdout == "17\n"
+    assert tree(tmp_path / "data") == {"PG_VERSION": "17\n"}
+    assert not (tmp_path / "data.new").exists()
+
+
+def test_data_is_kept_at_the_next_start(tmp_path: Path) -> None:
+    started(tmp_path)
+    (tmp_path / "data" / "row").write_text("kept")
+    assert started(tmp_path, "exit 1").stdout == "17\n"
+    assert (tmp_path / "data" / "row").read_text() == "kept"
+
+
+@pytest.mark.parametrize("version", [None, ""])
+def test_data_without_its_version_is_neither_touched_nor_buried(
+    tmp_path: Path, version: str | None
+) -> None:
+    (tmp_path / "data" / "base").mkdir(parents=True)
+    (tmp_path / "data" / "base" / "row").write_text("kept")
+    if version is not None:
+        (tmp_path / "data" / "PG_VERSION").write_text(version)
+    before = tree(tmp_path / "data")
+    completed = started(tmp_path)
+    assert completed.returncode == 1
+    assert cause_of_log(completed.stderr) == "postgres-corrupted"
+    assert tree(tmp_path / "data") == before

@@ -1,4 +1,4 @@
-"""Which cluster: Minikube, the local one, or a context that the person names.
+"""Which cluster: Minikube, the local one, or a context that the user names.
 
 Only this package knows that there are different ones; the rest sees a context and a kubectl.
 """

@@ -1,4 +1,4 @@
-"""Which clusters this machine has or could have, for a person who asks before deploying."""
+"""Which clusters this machine has or could have, for a user who asks before deploying."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any context of the person's kubeconfig: used as it is, never started or stopped."""
+"""Any context of the user's kubeconfig: used as it is, never started or stopped."""
 
 from __future__ import annotations
 

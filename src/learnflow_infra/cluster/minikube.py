@@ -106,8 +106,9 @@ class Minikube:
 
 
 def _ask(argv: list[str], deadline: Deadline) -> Completed:
+    limit = deadline.within(_ASK_SECONDS, code="minikube-broken")
     try:
-        return run(argv, deadline=deadline.within(_ASK_SECONDS), expect=None)
+        return run(argv, deadline=limit, expect=None)
     except CommandFailed as error:
         raise Failure(finding("minikube-broken", str(error))) from error
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
 from learnflow_infra.cluster import Provider
 from learnflow_infra.cluster.local import LocalCluster
 from learnflow_infra.cluster.minikube import Minikube
 from learnflow_infra.findings.failures import Failure
-from learnflow_infra.kubernetes.client import ApiError, Kube
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
 
 Enforced = Literal["yes", "no", "unknown"]
-Object = dict[str, Any]
 
 # DaemonSets whose every version enforces them, by the name that their own manifests give.
 _ENFORCING = {"antrea-agent", "calico-node", "canal", "cilium"}
@@ -31,7 +31,7 @@ def enforced(provider: Provider, kube: Kube) -> tuple[Enforced, str]:
         return "yes", "the local cluster's own"
     try:
         found = kube.list("DaemonSet")
-    except (ApiError, Failure) as error:
+    except Failure as error:
         return "unknown", f"its DaemonSets cannot be listed ({error})"
     return told_by(found, minikube=isinstance(provider, Minikube))
 

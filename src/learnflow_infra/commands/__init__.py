@@ -1,4 +1,4 @@
-"""One file a command: each takes what the person asked for and returns a Report."""
+"""One file a command: each takes what the user asked for and returns a Report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from learnflow_infra.settings import Settings
 
 @dataclass(frozen=True)
 class Request:
-    """What a person asked for."""
+    """What the user asked for."""
 
     settings: Settings
     names: Sequence[str]
@@ -26,6 +26,6 @@ class Request:
         return [known[name] for name in self.names] or list(known.values())
 
 
-def place(provider: Provider, settings: Settings) -> Mapping[str, str]:
-    """Where a report's words hold."""
+def reported_cluster(provider: Provider, settings: Settings) -> Mapping[str, str]:
+    """The cluster that a report tells of, as its `cluster`."""
     return {"context": provider.context, "namespace": settings.cluster.namespace}

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from learnflow_infra import cluster
 from learnflow_infra.cluster import Provider
-from learnflow_infra.commands import Request, place
+from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.diagnosis.state import judge
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host import interruption, paths
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.routes import DialError, FromHost, Listener, on_localhost, splice
+from learnflow_infra.kubernetes.listener import Listener
+from learnflow_infra.kubernetes.routes import DialError, FromHost, on_localhost
 from learnflow_infra.pipeline import credentials
 from learnflow_infra.pipeline.prove import ROUND_TRIP_SECONDS
 from learnflow_infra.report import Report
 from learnflow_infra.services import Access, Service
 from learnflow_infra.settings import Settings
+
+_LOCALHOST = ("127.0.0.1", "::1")
+# A machine may have no IPv6.
+_NO_SUCH_ADDRESS = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
 def connect(request: Request, ready: Callable[[Report], None]) -> Report:
@@ -42,11 +48,11 @@ def connect(request: Request, ready: Callable[[Report], None]) -> Report:
             secrets = credentials.read(kube, settings, service)
             ports = service.host_ports(settings)
             route = FromHost(kube, namespace, on_localhost(ports))
-            service.log_in(
-                Access(kube, settings, secrets, deadline.within(ROUND_TRIP_SECONDS)), route
-            )
+            step = deadline.within(ROUND_TRIP_SECONDS, "the login", code="service-slow")
+            service.log_in(Access(kube, settings, secrets, step), route)
             for port in ports:
-                open_.enter_context(_listener(service, route, port))
+                for listener in _listeners(service, route, port):
+                    open_.enter_context(listener)
             certificate = secrets.connection.get("ca.crt")
             file = _authority_file(provider, settings, certificate) if certificate else ""
             hint = dict(service.client_hint(settings, file))
@@ -62,7 +68,7 @@ def connect(request: Request, ready: Callable[[Report], None]) -> Report:
         ready(
             Report(
                 "connect",
-                cluster=place(provider, settings),
+                cluster=reported_cluster(provider, settings),
                 lines=lines,
                 details={"connections": hints},
             )
@@ -99,17 +105,20 @@ def _authority_file(provider: Provider, settings: Settings, certificate: str) ->
     return str(file)
 
 
-def _listener(service: Service, route: FromHost, port: int) -> Listener:
+def _listeners(service: Service, route: FromHost, port: int) -> Iterator[Listener]:
+    """One for each address that clients take `localhost` for. Raises Failure(host-port-taken)."""
+
     def handle(client: socket.socket) -> None:
         try:
-            server = route.dial("localhost", port)
+            route.carry(client, "localhost", port)
         except (DialError, Failure):
             client.close()
-        else:
-            splice(client, server)
 
-    try:
-        return Listener(port, handle)
-    except OSError as error:
-        message = f"port {port} on localhost cannot be opened: {error.strerror}"
-        raise Failure(finding("host-port-taken", message, service=service.name)) from error
+    for address in _LOCALHOST:
+        try:
+            yield Listener(handle, port, address)
+        except OSError as error:
+            if error.errno in _NO_SUCH_ADDRESS:
+                continue
+            message = f"port {port} on localhost ({address}) cannot be opened: {error.strerror}"
+            raise Failure(finding("host-port-taken", message, service=service.name)) from error

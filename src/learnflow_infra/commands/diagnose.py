@@ -7,14 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from learnflow_infra import cluster
-from learnflow_infra.commands import Request, place
+from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.diagnosis import evidence, redaction, workloads
 from learnflow_infra.diagnosis.state import Evidence, State, findings_of, is_ready, merged
 from learnflow_infra.diagnosis.symptoms import Symptom, claims_of
 from learnflow_infra.diagnosis.workloads import Objects, Workload
 from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.report import Report
 from learnflow_infra.settings import Settings
 
@@ -45,7 +46,7 @@ def diagnose(request: Request, *, named: bool) -> Report:
     line = f"{lead}: {ready} of {len(living)} pods ready"
     return Report(
         "diagnose",
-        cluster=place(provider, settings),
+        cluster=reported_cluster(provider, settings),
         findings=findings,
         lines=[f"{line}, {len(states)} services, {len(others)} other workloads"],
         details={"pods": {"ready": ready, "total": len(living)}, "workloads": len(others)},

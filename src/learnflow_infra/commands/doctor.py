@@ -10,14 +10,15 @@ from pathlib import Path
 
 from learnflow_infra import cluster
 from learnflow_infra.cluster import Provider, candidates, policies
-from learnflow_infra.commands import Request, place
-from learnflow_infra.diagnosis import symptoms
+from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host import machine, paths
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, run
 from learnflow_infra.kubernetes import resources
-from learnflow_infra.kubernetes.client import ApiError, Kube
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.errors import ApiError
+from learnflow_infra.kubernetes.objects import condition, text
 from learnflow_infra.pipeline.capacity import check_capacity, is_default
 from learnflow_infra.report import Check, Report
 from learnflow_infra.settings import mebibytes
@@ -34,7 +35,7 @@ Probe = Callable[[], Iterable[Check]]
 
 def doctor(request: Request) -> Report:
     """Look at everything side by side. The exit code is that of the first FAIL."""
-    deadline = request.deadline.within(_SECONDS)
+    deadline = request.deadline.within(_SECONDS, "a check")
     provider: Provider | None = None
     state, obstacle = "absent", None
     try:
@@ -53,7 +54,7 @@ def doctor(request: Request) -> Report:
     ]
     with ThreadPoolExecutor(len(probes)) as pool:
         checks = [each for found in pool.map(lambda one: _told(*one), probes) for each in found]
-    where = place(provider, request.settings) if provider else {}
+    where = reported_cluster(provider, request.settings) if provider else {}
     return Report("doctor", cluster=where, checks=checks)
 
 
@@ -61,10 +62,12 @@ def _told(name: str, probe: Probe) -> Sequence[Check]:
     """What a probe says; one that fails says so itself."""
     try:
         return list(probe())
+    except ApiError as error:
+        return [
+            Check(name, f"not known: {error.findings[0].message}", "warn", error.findings[0].remedy)
+        ]
     except Failure as failure:
         return [Check.failed(name, each) for each in failure.findings]
-    except ApiError as error:
-        return [Check(name, f"not known: {error}", "warn", "Look at the API server's own log.")]
 
 
 def _candidate(
@@ -150,16 +153,14 @@ def _kubectl(provider: Provider, deadline: Deadline) -> Check:
 
 
 def _server(kube: Kube) -> Iterable[Check]:
-    version = symptoms.text(kube.request("GET", "version").get("gitVersion"))
+    version = text(kube.request("GET", "version").get("gitVersion"))
     said = f"{kube.context}, Kubernetes {version}"
     try:
         nodes = kube.list("Node")
     except Failure:
         yield Check("cluster", f"{said}; its nodes may not be listed")
         return
-    unready = [
-        each["metadata"]["name"] for each in nodes if symptoms.condition(each, "Ready") != "True"
-    ]
+    unready = [each["metadata"]["name"] for each in nodes if condition(each, "Ready") != "True"]
     if unready and len(unready) == len(nodes):
         message = f"no node is Ready: {', '.join(unready[:_MOST_NAMED])}"
         yield Check.failed("cluster", finding("node-not-ready", message))
@@ -213,6 +214,8 @@ def _capacity(request: Request, kube: Kube) -> Iterable[Check]:
     failed = []
     try:
         capacity = check_capacity(kube, request.settings, request.services)
+    except ApiError:
+        raise
     except Failure as failure:
         for each in failure.findings:
             name = "volumes" if each.code == "storage-class-missing" else "room"

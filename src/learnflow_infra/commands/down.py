@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterator
 
 from learnflow_infra import cluster
-from learnflow_infra.commands import Request, place
+from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.pipeline.scope import scoped
 from learnflow_infra.report import Report
 
@@ -57,7 +58,9 @@ def down(request: Request, *, purge: bool, confirmed: bool) -> Report:
     kept = "" if purge else "; the data is kept"
     lines = [f"removed {len(removed)} objects{kept}" if removed else "nothing to remove", *notes]
     details = {"removed": removed, "notes": notes}
-    return Report("down", cluster=place(provider, settings), lines=lines, details=details)
+    return Report(
+        "down", cluster=reported_cluster(provider, settings), lines=lines, details=details
+    )
 
 
 def _ask(question: str) -> None:

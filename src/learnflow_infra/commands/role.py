@@ -7,6 +7,7 @@ from itertools import groupby
 
 from learnflow_infra.commands import Request
 from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.resources import rules
 from learnflow_infra.pipeline import apply
 from learnflow_infra.report import Report
@@ -14,7 +15,7 @@ from learnflow_infra.report import Report
 NAME = "learnflow-infra"
 _API = "rbac.authorization.k8s.io/v1"
 _HEADER = f"""\
-# All that {NAME} asks of a cluster, for an administrator to apply. Then, for each person:
+# All that {NAME} asks of a cluster, for an administrator to apply. Then, for each user:
 #   kubectl create rolebinding NAME --role={NAME} --user=USER --namespace=%(namespace)s
 #   kubectl create clusterrolebinding NAME --clusterrole={NAME} --user=USER
 # Without the second, `up` does not check for room first, and no trouble of a node is told.
@@ -46,7 +47,7 @@ def role(request: Request) -> Report:
     return Report("role", lines=lines, details={"manifests": objects})
 
 
-def _rules(*, in_namespace: bool) -> list[manifests.Object]:
+def _rules(*, in_namespace: bool) -> list[Object]:
     """RBAC's rules, one for each API group and set of verbs."""
 
     def group(rule: tuple[str, str, list[str]]) -> tuple[str, list[str]]:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from learnflow_infra import cluster
-from learnflow_infra.commands import Request, place
+from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.diagnosis.state import judge
 from learnflow_infra.host import x509
 from learnflow_infra.kubernetes import manifests, secrets
-from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.pipeline.scope import Key, scoped
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service
@@ -58,7 +59,10 @@ def status(request: Request) -> Report:
         )
     lines.append(f"context {provider.context}, namespace {namespace}")
     return Report(
-        "status", cluster=place(provider, settings), lines=lines, details={"status": rows}
+        "status",
+        cluster=reported_cluster(provider, settings),
+        lines=lines,
+        details={"status": rows},
     )
 
 
@@ -70,7 +74,7 @@ def _certificate_ends(objects: Mapping[Key, Object], service: Service) -> str | 
 
     if "ca.crt" not in values(f"{service.name}-connection"):
         return None
-    ends = x509.end(values(authority.server_secret(service.name)).get("tls.crt", ""))
+    ends = x509.expires_at(values(authority.server_secret(service.name)).get("tls.crt", ""))
     return str(ends.date()) if ends else "unknown"
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from learnflow_infra import cluster
-from learnflow_infra.commands import Request, place
+from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.diagnosis.state import State
 from learnflow_infra.diagnosis.symptoms import STALLED
 from learnflow_infra.findings.causes import CAUSES
@@ -67,7 +67,7 @@ def up(request: Request) -> Report:
             verdicts = list(pool.map(deploy, services))
         steps.end("services")
     changed = [*changes.changed, *changes.pruned, *(x for one in verdicts for x in one.changed)]
-    where = place(provider, settings)
+    where = reported_cluster(provider, settings)
     notes = [capacity.note] if capacity.note else []
     details = {"steps": steps.seconds, "notes": notes}
     return Report("up", verdicts, cluster=where, changed=changed, lines=notes, details=details)
@@ -91,24 +91,27 @@ def _deploy(
         request.say(f"{service.name}: {state.ready} of {state.total} pods ready")
 
     settling: Deadline | None = None
+    failed: Verdict | None = None
+    done: list[str] = []
     # Whoever runs this again may have mended what Kubernetes still waits with.
-    done = [] if changed else unblock(kube, settings, service)
-    shown = False
+    blocked, shown = not changed, False
     while True:
         try:
+            if blocked:
+                blocked = False
+                done += unblock(kube, settings, service)
             wait(kube, settings, service, deadline, on_progress, changed=changed)
+            # From the first time that the pods were ready: a slow start has its second proof, too.
+            settling = settling or deadline.within(_SETTLING_SECONDS)
         except Failure as failure:
             if failure.of_cluster:
                 raise
             if not shown and [each.code for each in failure.findings] == [STALLED]:
-                shown = True
-                done += unblock(kube, settings, service)
+                blocked = shown = True
                 continue
-            reached.changed = done
-            reached.findings = failure.findings
-            return reached
-        # From the first time that the pods were ready: a slow start has its second proof as well.
-        settling = settling or deadline.within(_SETTLING_SECONDS)
+            verdict = _telling(failed, replace(reached, findings=failure.of(service.name)))
+            verdict.changed = done
+            return verdict
         try:
             # Before the proof: until then nobody can log in.
             done += reconcile(kube, settings, service, secrets, deadline)
@@ -116,13 +119,21 @@ def _deploy(
         except Failure as failure:
             if failure.of_cluster:
                 raise
-            verdict = replace(reached, findings=failure.findings)
+            verdict = replace(reached, findings=failure.of(service.name))
+        verdict = _telling(failed, verdict)
         unready = verdict.ready < verdict.total  # whether that heals is for the wait to judge
         heals = unready or all(CAUSES[each.code].heals for each in verdict.findings)
         if verdict.ok or not heals or settling.passed():
             verdict.changed = done
             return verdict
+        failed = verdict
         time.sleep(_AGAIN_SECONDS)
+
+
+def _telling(before: Verdict | None, now: Verdict) -> Verdict:
+    """What failed before, where now there was only no time for another try."""
+    over = bool(now.findings) and now.findings[0].code == "deadline-passed"
+    return before if before and over else now
 
 
 class _Steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from learnflow_infra import cluster
-from learnflow_infra.commands import Request, place
+from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.pipeline.prove import prove
 from learnflow_infra.report import Report
@@ -23,4 +23,4 @@ def verify(request: Request) -> Report:
         for service in services:  # while kubectl comes up
             service.load_client()
         verdicts = list(pool.map(lambda each: prove(kube, settings, each, deadline), services))
-    return Report("verify", verdicts, cluster=place(provider, settings))
+    return Report("verify", verdicts, cluster=reported_cluster(provider, settings))

@@ -15,7 +15,8 @@ from learnflow_infra.diagnosis.log_excerpt import excerpt
 from learnflow_infra.diagnosis.state import Evidence, State, is_ready, judge
 from learnflow_infra.diagnosis.symptoms import Log, claims_of
 from learnflow_infra.findings.failures import Failure
-from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
 

@@ -122,7 +122,7 @@ _LOG_LINES: Sequence[tuple[str, str]] = (
     ("no space left on device|fault occurred in an unsafe memory access", "volume-full"),
     ("database files are incompatible with server", "postgres-version"),
     (
-        "pg_control|control file|checkpoint record|invalid page in block",
+        "pg_control|control file|checkpoint record|invalid page in block|no PG_VERSION",
         "postgres-corrupted",
     ),
     (r"Inconsistent_?ClusterId|Invalid cluster\.id|INCONSISTENT_CLUSTER_ID", "kafka-cluster-id"),

@@ -1,6 +1,6 @@
 """What must not be shown, whatever a log or an event holds: the values of Secrets.
 
-Raises Failure or ApiError where they cannot be read: then what may hold them is not shown either.
+Raises Failure where they cannot be read: then what may hold them is not shown either.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.secrets import decoded
 
 # Values of a connection Secret that are no secrets, and would only blur what is said.

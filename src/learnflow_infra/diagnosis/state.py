@@ -14,23 +14,25 @@ from dataclasses import dataclass, replace
 from learnflow_infra.diagnosis.reasons import FOREVER, cause_of_log
 from learnflow_infra.diagnosis.symptoms import (
     Log,
-    Object,
     Symptom,
-    at,
-    by_name,
-    controller,
     held_up,
     is_ready,
-    number,
-    objects,
     of_claims,
     of_events,
     of_pod,
     short,
-    text,
 )
 from learnflow_infra.findings.causes import RANK
 from learnflow_infra.findings.failures import Finding, finding
+from learnflow_infra.kubernetes.objects import (
+    Object,
+    at,
+    by_name,
+    controller,
+    number,
+    objects,
+    uid_of,
+)
 
 __all__ = ["Evidence", "State", "findings_of", "is_ready", "judge", "merged"]
 
@@ -82,7 +84,7 @@ def judge(
     if workload is None:
         symptom = Symptom("not-deployed", f"{service} is not there", 3)
         return State(0, expected, False, findings_of(service, [symptom], ()), (symptom,))
-    uid = text(at(workload, "metadata", "uid"))
+    uid = uid_of(workload)
     revision = at(workload, "status", "updateRevision")
     generation = number(at(workload, "metadata", "generation"))
     observed = number(at(workload, "status", "observedGeneration")) >= generation

@@ -1,4 +1,4 @@
-"""All that a person may want beside the verdict: full findings, objects, events and logs.
+"""All that the user may want beside the verdict: full findings, objects, events and logs.
 
 Bounded as well, without control codes, and without any secret that a Secret of the scope or one
 that a pod is given holds. Where those cannot be read, no log is shown.
@@ -22,7 +22,8 @@ from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.host import paths
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.kubernetes.client import ApiError, Kube, Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object, text
 from learnflow_infra.settings import Settings
 
 MOST_BYTES = 1_000_000
@@ -56,7 +57,7 @@ def collect(argv: Sequence[str], settings: Settings, findings: Iterable[Finding]
             secrets, sections = _cluster(kube, settings.cluster.namespace)
             longest_first = sorted(secrets, key=len, reverse=True)
             lines += sections
-    except (Failure, ApiError) as error:
+    except Failure as error:
         lines += ["", f"the cluster could not be read: {error}"]
     text = "\n".join(redacted(line, longest_first).rstrip() for line in lines) + "\n"
     return bounded(text, MOST_BYTES)
@@ -81,7 +82,7 @@ def _cluster(kube: Kube, namespace: str) -> tuple[set[str], list[str]]:
         lines += ["", f"== {kind}", *_described(items)]
     try:
         secrets = redaction.of_scope(kube, namespace) | redaction.of_pods(kube, namespace, pods)
-    except (Failure, ApiError) as error:
+    except Failure as error:
         return set(), [*lines, "", f"no logs, since what they must not show is not known: {error}"]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for log in pool.map(lambda one: _section(one[0], one[1]), _logs(kube, namespace, pods)):
@@ -92,7 +93,7 @@ def _cluster(kube: Kube, namespace: str) -> tuple[set[str], list[str]]:
 def _section(title: str, read: Callable[[], Iterable[str]]) -> list[str]:
     try:
         lines = list(read())
-    except (Failure, ApiError) as error:
+    except Failure as error:
         lines = [f"not read: {error}"]
     return ["", f"== {title}", *lines]
 
@@ -104,9 +105,7 @@ def _listed(kube: Kube, kind: str, namespace: str) -> Sequence[Object] | None:
     except Failure as failure:
         if failure.of_cluster:
             raise
-    except ApiError:
-        pass
-    return None
+        return None
 
 
 def _described(items: Sequence[Object] | None) -> list[str]:
@@ -129,9 +128,9 @@ def _brief(item: Object) -> dict[str, Any]:
 
 def _events(kube: Kube, namespace: str) -> Iterator[str]:
     events = kube.list("Event", namespace, limit=_MOST_EVENTS)
-    for each in sorted(events, key=symptoms.when, reverse=True):
+    for each in sorted(events, key=symptoms.order, reverse=True):
         about = each.get("involvedObject", {})
-        message = " ".join(symptoms.text(each.get("message")).split())
+        message = " ".join(text(each.get("message")).split())
         yield (
             f"{symptoms.when(each)} {each.get('type')} {each.get('reason')} "
             f"{about.get('kind')}/{about.get('name')}: {message}"

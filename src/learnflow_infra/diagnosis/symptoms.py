@@ -11,8 +11,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from learnflow_infra.diagnosis.reasons import FOREVER, cause_of
-
-Object = dict[str, Any]
+from learnflow_infra.kubernetes.objects import (
+    Object,
+    at,
+    condition,
+    name_of,
+    objects,
+    text,
+    uid_of,
+)
 
 _MOST_DETAIL = 240
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
@@ -54,7 +61,7 @@ def of_pod(
     events: Sequence[Object],
     nodes: dict[str, Object],
 ) -> Iterator[Symptom]:
-    name, uid = _name(pod), text(at(pod, "metadata", "uid"))
+    name, uid = name_of(pod), uid_of(pod)
     node = text(at(pod, "spec", "nodeName"))
     if node in nodes and condition(nodes[node], "Ready") != "True":
         yield Symptom("node-not-ready", f"node {node} is not Ready", 40, (name,))
@@ -95,7 +102,7 @@ def of_pod(
 
 def _all_bound(pod: Object, claims: Sequence[Object]) -> bool:
     named = _claimed([pod])
-    bound = {_name(each) for each in claims if at(each, "status", "phase") == "Bound"}
+    bound = {name_of(each) for each in claims if at(each, "status", "phase") == "Bound"}
     return bool(named) and named <= bound
 
 
@@ -173,7 +180,7 @@ def _of_container(
 
 def of_claims(claims: Iterable[Object], events: Sequence[Object]) -> Iterator[Symptom]:
     for claim in objects(claims):
-        name, uid = _name(claim), text(at(claim, "metadata", "uid"))
+        name, uid = name_of(claim), uid_of(claim)
         phase = text(at(claim, "status", "phase"))
         if phase == "Lost":
             yield Symptom("volume-lost", "its PersistentVolume is gone", 0, (name,))
@@ -197,7 +204,7 @@ def of_events(
     """What the newest of an object's events says, unless it got further since."""
     newest = _newest(uid, events, reasons)
     progress = _newest(uid, events, _PROGRESS)
-    if newest and when(newest) >= when(progress):
+    if newest and order(newest) >= order(progress):
         message = text(newest.get("message"))
         named = (name,) if name else ()
         if cause := cause_of(text(newest.get("reason")), message):
@@ -218,16 +225,23 @@ def _newest(uid: str, events: Iterable[Object], reasons: Sequence[str]) -> Objec
         for each in events
         if uid and at(each, "involvedObject", "uid") == uid and each.get("reason") in reasons
     ]
-    return max(own, key=when, default={})
+    return max(own, key=order, default={})
 
 
 def when(event: Object) -> str:
-    """The last time of an event, as text that sorts."""
+    """The last time of an event, some to the second and some to the microsecond."""
     return (
         text(at(event, "series", "lastObservedTime"))
         or text(event.get("lastTimestamp"))
         or text(event.get("eventTime"))
     )
+
+
+def order(event: Object) -> tuple[str, int]:
+    """What events sort by: the second, and within it what the API server wrote later."""
+    version = text(at(event, "metadata", "resourceVersion"))
+    second = when(event)[: len("2026-01-01T00:00:00")]
+    return second, int(version) if version.isdecimal() else 0
 
 
 def _pressure(node: Object) -> str:
@@ -260,30 +274,16 @@ def backs_off(pod: Object) -> bool:
     )
 
 
-def controller(item: Object) -> str:
-    """The uid of the owner that controls an object; empty if none does."""
-    owners = objects(at(item, "metadata", "ownerReferences"))
-    return next((text(each.get("uid")) for each in owners if each.get("controller")), "")
-
-
 def claims_of(pods: Iterable[Object], claims: Iterable[Object]) -> list[Object]:
     """The claims that pods name, whoever made and labelled them."""
     names = _claimed(pods)
-    return [each for each in objects(claims) if _name(each) in names]
+    return [each for each in objects(claims) if name_of(each) in names]
 
 
 def _claimed(pods: Iterable[Object]) -> set[str]:
     volumes = [volume for pod in pods for volume in objects(at(pod, "spec", "volumes"))]
     names = {text(at(each, "persistentVolumeClaim", "claimName")) for each in volumes}
     return names - {""}
-
-
-def by_name(items: Iterable[Object]) -> dict[str, Object]:
-    return {_name(each): each for each in objects(items)}
-
-
-def _name(item: Object) -> str:
-    return text(at(item, "metadata", "name"))
 
 
 def _message(reason: str, message: Any) -> str:
@@ -296,30 +296,3 @@ def short(text: str) -> str:
     if len(line) <= _MOST_DETAIL:
         return line
     return f"{line[: _MOST_DETAIL // 2 - 2]} … {line[-(_MOST_DETAIL // 2 - 1) :]}"
-
-
-# ---- what may not be well-formed
-
-
-def at(value: Any, *keys: str) -> Any:
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def objects(value: Any) -> Iterator[Object]:
-    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, dict)):
-        yield from (each for each in value if isinstance(each, dict))
-
-
-def text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def number(value: Any) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def condition(item: Object, kind: str) -> str:
-    conditions = objects(at(item, "status", "conditions"))
-    return next((text(each.get("status")) for each in conditions if each.get("type") == kind), "")

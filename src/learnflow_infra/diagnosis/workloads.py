@@ -12,21 +12,25 @@ from datetime import UTC, datetime
 
 from learnflow_infra.diagnosis.state import Evidence
 from learnflow_infra.diagnosis.symptoms import (
-    Object,
     Symptom,
-    at,
-    by_name,
     claims_of,
-    condition,
-    controller,
     is_ready,
-    number,
-    objects,
     of_claims,
     of_events,
     of_pod,
     short,
+)
+from learnflow_infra.kubernetes.objects import (
+    Object,
+    at,
+    by_name,
+    condition,
+    controller,
+    name_of,
+    number,
+    objects,
     text,
+    uid_of,
 )
 
 KINDS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job")
@@ -50,7 +54,7 @@ class Workload:
 
     @property
     def name(self) -> str:
-        return f"{self.kind.lower()}/{text(at(self.item, 'metadata', 'name'))}"
+        return f"{self.kind.lower()}/{name_of(self.item)}"
 
     @property
     def expected(self) -> int:
@@ -80,7 +84,7 @@ class Workload:
 
 def found(listed: Objects) -> list[Workload]:
     """The workloads of a namespace. Of a CronJob's Jobs, the newest alone."""
-    owners = {_uid(item): (kind, item) for kind in KINDS for item in listed.get(kind, ())}
+    owners = {uid_of(item): (kind, item) for kind in KINDS for item in listed.get(kind, ())}
     made: dict[str, Workload] = {}
     for uid, (kind, item) in owners.items():
         root = _root(uid, owners)
@@ -91,7 +95,7 @@ def found(listed: Objects) -> list[Workload]:
         if at(pod, "metadata", "deletionTimestamp"):
             continue
         above = controller(pod)
-        root = _root(above, owners) if above in owners else _uid(pod)
+        root = _root(above, owners) if above in owners else uid_of(pod)
         made.setdefault(root, Workload("Pod", pod)).pods.append(pod)
     newest: dict[str, str] = {}
     for root, each in made.items():
@@ -113,14 +117,14 @@ def symptoms(workload: Workload, evidence: Evidence, now: datetime) -> Iterator[
     for item in workload.unsettled:
         where = workload.name
         if item in workload.makers:
-            reasons = [*of_events(_uid(item), "", events, ("FailedCreate",))]
+            reasons = [*of_events(uid_of(item), "", events, ("FailedCreate",))]
         else:
             claims = claims_of([item], evidence.claims)
             reasons = [*of_claims(claims, events), *of_pod("", item, claims, events, nodes)]
             silent = "not ready, and nothing says why"
             reasons = reasons or [Symptom("pods-not-ready", silent, _STARTING_SECONDS)]
             if workload.kind != "Pod":
-                where = f"{text(at(item, 'metadata', 'name'))} of {workload.name}"
+                where = f"{name_of(item)} of {workload.name}"
         age = (now - _since(item)).total_seconds()
         starting = 0.0 if _restarts(item) > 1 else _STARTING_SECONDS
         for each in reasons:
@@ -140,13 +144,9 @@ def unserved(services: Iterable[Object], listed: Objects) -> Iterator[Symptom]:
             continue
         if not any(isinstance(each, dict) and selector.items() <= each.items() for each in labels):
             wanted = ", ".join(f"{key}={value}" for key, value in selector.items())
-            name = f"service/{text(at(service, 'metadata', 'name'))}"
+            name = f"service/{name_of(service)}"
             detail = short(f"no pod has {wanted}")
             yield Symptom("service-without-endpoints", detail, 0, (name,))
-
-
-def _uid(item: Object) -> str:
-    return text(at(item, "metadata", "uid"))
 
 
 def _root(uid: str, owners: Mapping[str, tuple[str, Object]]) -> str:

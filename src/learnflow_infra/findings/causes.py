@@ -168,7 +168,7 @@ CAUSES = _table(
         Cause(
             "cluster-unreachable",
             Exit.NO_CLUSTER,
-            "The API server of the context does not answer.",
+            "The context's API server does not answer, or something else does.",
             "Start the cluster, or name another with --context.",
         ),
         Cause(
@@ -185,9 +185,9 @@ CAUSES = _table(
         ),
         Cause(
             "api-error",
-            Exit.NO_CLUSTER,
-            "The API server, or something in front of it, gave an error or no sense for an answer.",
-            "Look at what is said, and at the control plane's logs; then repeat.",
+            Exit.UNHEALTHY,
+            "The API server refused a request, and not for a reason that is known here.",
+            "Read its message, and the control plane's logs; then repeat.",
         ),
         Cause(
             "identity-refused",
@@ -691,8 +691,8 @@ CAUSES = _table(
         Cause(
             "postgres-role",
             Exit.UNHEALTHY,
-            "The role is missing, may not log in, or lacks a right in its database.",
-            "Run `learnflow-infra up`, which makes the role and its rights again.",
+            "The role is missing, may not log in, or lacks a privilege in its database.",
+            "Run `learnflow-infra up`, which makes the role and its privileges again.",
         ),
         Cause(
             "postgres-access-refused",
@@ -812,9 +812,9 @@ CAUSES = _table(
         Cause(
             "kafka-access-refused",
             Exit.UNHEALTHY,
-            "A listener does not take logins as it should, or the user lacks the right to what it "
+            "A listener does not take logins as it should, or the user lacks the ACL for what it "
             "wants to do.",
-            "Run `learnflow-infra up`, which sets listeners, users and rights again.",
+            "Run `learnflow-infra up`, which sets listeners, users and ACLs again.",
         ),
         Cause(
             "kafka-storage",
@@ -827,6 +827,13 @@ CAUSES = _table(
             Exit.USAGE,
             "The file that --report names could not be written.",
             "Name another one, in a folder that is yours.",
+        ),
+        Cause(
+            "step-slow",
+            Exit.UNHEALTHY,
+            "A step took longer than the time that it may take, which is not the command's.",
+            "Look at what is named, and at the machine's load; then repeat.",
+            heals=True,
         ),
         # The last: where anything else is known, that is the cause.
         Cause(

@@ -1,9 +1,22 @@
-"""A finding is one cause met; a Failure ends a command with findings."""
+"""A finding is one cause met; a Failure carries findings to the report.
+
+The errors that cross from one module to another:
+
+    Exception
+    ├── Failure            ends a command, or the judging of one service, with its findings
+    │   └── ApiError       the API server refused one request (kubernetes.errors)
+    ├── DialError          a route could not make a connection (kubernetes.routes)
+    ├── CommandFailed      a program did not start, or ended with an error (host.process)
+    ├── ApiRefused         the local cluster's own API server refused a request (cluster.local.api)
+    └── NodeEnds           the local cluster's node must end (cluster.local.node)
+
+Only Failures reach a user: who catches one of the others knows which cause it means.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from learnflow_infra.findings.causes import CAUSES, Exit
 
@@ -29,6 +42,10 @@ class Failure(Exception):
     def of_cluster(self) -> bool:
         """Whether it is the cluster that is missing, so that no service can be judged."""
         return self.exit_code is Exit.NO_CLUSTER
+
+    def of(self, service: str) -> tuple[Finding, ...]:
+        """The findings as those of a service, where they name none."""
+        return tuple(replace(each, service=each.service or service) for each in self.findings)
 
     @property
     def exit_code(self) -> Exit:

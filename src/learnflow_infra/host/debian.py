@@ -1,6 +1,6 @@
 """Debian programs without installing them: unpacked into the cache folder, found through PATH.
 
-The person's system stays as it is: apt resolves and downloads, dpkg only unpacks. No package is
+The user's system stays as it is: apt resolves and downloads, dpkg only unpacks. No package is
 installed, so that none of its services starts and none of its scripts runs.
 """
 
@@ -11,10 +11,11 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from learnflow_infra.findings.failures import Failure, finding
@@ -22,11 +23,12 @@ from learnflow_infra.host import paths
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, run
 
-# Beside PATH, which for a person often lacks the administrator's folders; the last two hold CNI
+# Beside PATH, which for most users lacks the administrator's folders; the last two hold CNI
 # plugins on Debian and where upstream puts them.
 _MORE_FOLDERS = ("/usr/sbin", "/sbin", "/usr/lib/cni", "/opt/cni/bin")
-_POLL_SECONDS = 0.1
-_LOCK_SECONDS = 300.0
+_POLL_SECONDS, _APT_SECONDS = 0.1, 1.0
+_LOCK_SECONDS = 300.0  # for an updater of the system to let go of apt's locks
+_LOCKED = re.compile("Could not get lock.*")
 _UNPACKED_FOLDERS = ("usr/sbin", "usr/bin", "sbin", "bin", "usr/lib/cni")
 
 
@@ -81,7 +83,7 @@ def _unpacked(packages: list[str], deadline: Deadline, say: Callable[[str], None
             )
         )
     root.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(root.parent / "fetching.lock", deadline):
+    with _alone(root.parent / "fetching.lock", deadline, say):
         if not root.is_dir():  # else somebody else was quicker
             _fetch(packages, root, deadline, say)
     return root
@@ -91,41 +93,45 @@ def _fetch(packages: list[str], root: Path, deadline: Deadline, say: Callable[[s
     say(f"fetching {', '.join(packages)} from Debian (nothing is installed)")
     with tempfile.TemporaryDirectory(dir=root.parent, prefix="fetching-") as folder:
         archives, tree = Path(folder, "archives"), Path(folder, "root")
+        tree.mkdir()
         (archives / "partial").mkdir(parents=True)
-        _download(packages, archives, deadline)
+        _download(packages, archives, deadline, say)
         for archive in sorted(archives.glob("*.deb")):
             run(["dpkg", "-x", str(archive), str(tree)], deadline=deadline)
         tree.rename(root)
 
 
 @contextlib.contextmanager
-def _alone(lock: Path, deadline: Deadline) -> Iterator[None]:
+def _alone(lock: Path, deadline: Deadline, say: Callable[[str], None]) -> Iterator[None]:
     """Hold a lock that one fetch at a time can have: apt refuses a second one outright."""
+    waiting = False
     with lock.open("w") as handle:
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
+                if not waiting:
+                    waiting = True
+                    say("waiting for another fetch from Debian to end")
                 time.sleep(min(_POLL_SECONDS, deadline.remaining()))
         yield
 
 
-def _download(packages: list[str], archives: Path, deadline: Deadline) -> None:
+def _download(
+    packages: list[str], archives: Path, deadline: Deadline, say: Callable[[str], None]
+) -> None:
     fetch = (
         *("apt-get", "install", "--download-only", "--no-install-recommends", "--yes", "-q"),
         *("-o", f"Dir::Cache::archives={archives}", "-o", "Acquire::Retries=2"),
-        # An updater of the system's may hold apt's locks.
-        *("-o", f"DPkg::Lock::Timeout={int(min(_LOCK_SECONDS, deadline.remaining()))}"),
         *packages,
     )
-    quiet = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     try:
         try:
-            run(fetch, deadline=deadline, env=quiet)
+            _apt(fetch, deadline, say)
         except CommandFailed:  # the package lists may be missing or old
-            run(["apt-get", "update", "-q"], deadline=deadline, env=quiet)
-            run(fetch, deadline=deadline, env=quiet)
+            _apt(("apt-get", "update", "-q"), deadline, say)
+            _apt(fetch, deadline, say)
     except CommandFailed as error:
         log = paths.cache() / "debian" / "apt.log"
         log.write_text(f"{error}\n{error.completed.stdout}\n{error.completed.stderr}\n")
@@ -135,3 +141,25 @@ def _download(packages: list[str], archives: Path, deadline: Deadline) -> None:
                 f"apt-get could not fetch {', '.join(packages)}: {error.reason}; see {log}",
             )
         ) from error
+
+
+def _apt(argv: Sequence[str], deadline: Deadline, say: Callable[[str], None]) -> None:
+    """Run apt as soon as nothing else holds its locks. Raises CommandFailed.
+
+    apt's own DPkg::Lock::Timeout waits in silence, and for dpkg's lock alone.
+    """
+    quiet = {"LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    limit = deadline.within(_LOCK_SECONDS)
+    waiting = False
+    while True:
+        try:
+            run(argv, deadline=deadline, env=quiet)
+            return
+        except CommandFailed as error:
+            locked = _LOCKED.search(error.completed.stderr)
+            if locked is None or limit.passed():
+                raise
+            if not waiting:
+                waiting = True
+                say(f"waiting for apt: {locked[0][:200]}")
+        time.sleep(min(_APT_SECONDS, deadline.remaining()))

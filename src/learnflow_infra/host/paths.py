@@ -1,4 +1,4 @@
-"""Where things lie: the files shipped with the package, and the person's cache folder."""
+"""Where things lie: the files shipped with the package, and the user's cache folder."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def run(
     """Run a command to its end.
 
     `env` is added to this process's own environment. `expect` lists the exit codes that are no
-    error; None accepts any. Raises CommandFailed, and Failure(deadline-passed) after ending the
+    error; None accepts any. Raises CommandFailed, and the deadline's Failure after ending the
     command with all that it started.
     """
     try:
@@ -60,9 +60,8 @@ def run(
         stdout, stderr = process.communicate(
             stdin.encode() if stdin is not None else None, timeout=deadline.remaining()
         )
-    except subprocess.TimeoutExpired:
-        deadline.remaining()
-        raise
+    except subprocess.TimeoutExpired as error:
+        raise deadline.failure(shlex.join(argv)[:100]) from error
     finally:
         end(process)
     completed = Completed(

@@ -17,7 +17,7 @@ _CLOCK_SKEW = datetime.timedelta(days=1)  # a clock that was set back
 
 
 @dataclass(frozen=True)
-class Pair:
+class CertificateAndKey:
     """A certificate and its private key, as PEM."""
 
     certificate: str
@@ -27,8 +27,8 @@ class Pair:
 class Authority:
     """Signs certificates with a key of its own."""
 
-    def __init__(self, pair: Pair) -> None:
-        """Raises ValueError where the pair is none."""
+    def __init__(self, pair: CertificateAndKey) -> None:
+        """Raises ValueError where certificate and key do not belong together, or are none."""
         self.pair = pair
         self.certificate, self._key = _loaded(pair)
 
@@ -45,7 +45,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(sign=True), critical=True)
         )
-        return cls(Pair(_sign(builder, key), private_pem(key)))
+        return cls(CertificateAndKey(_sign(builder, key), private_pem(key)))
 
     def issue(
         self,
@@ -55,7 +55,7 @@ class Authority:
         groups: Sequence[str] = (),
         alternatives: Iterable[str] = (),
         client: bool,
-    ) -> Pair:
+    ) -> CertificateAndKey:
         """A certificate for a `client`, and for a server where it has alternative names: DNS names
         or IP addresses."""
         from cryptography import x509
@@ -76,11 +76,11 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
             .add_extension(issuer, critical=False)
         )
-        return Pair(_sign(builder, self._key), private_pem(key))
+        return CertificateAndKey(_sign(builder, self._key), private_pem(key))
 
-    def lasting(self, pair: Pair, alternatives: Iterable[str]) -> bool:
-        """Whether a pair is of this authority, for just these names, and a third of its life is
-        left."""
+    def needs_renewal(self, pair: CertificateAndKey, alternatives: Iterable[str]) -> bool:
+        """Whether a certificate is not of this authority, is for other names than these, or has
+        less than a third of its life left."""
         from cryptography import x509
         from cryptography.exceptions import InvalidSignature
 
@@ -89,14 +89,14 @@ class Authority:
             certificate.verify_directly_issued_by(self.certificate)
             extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
-            return False
+            return True
         life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
         left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
         names = {_alternative(each) for each in alternatives}
-        return set(extension.value) == names and left > life / 3
+        return set(extension.value) != names or left <= life / 3
 
 
-def _loaded(pair: Pair) -> tuple[x509.Certificate, EllipticCurvePrivateKey]:
+def _loaded(pair: CertificateAndKey) -> tuple[x509.Certificate, EllipticCurvePrivateKey]:
     """Raises ValueError where the two do not belong together, or are none."""
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
@@ -111,8 +111,8 @@ def _loaded(pair: Pair) -> tuple[x509.Certificate, EllipticCurvePrivateKey]:
     return certificate, key
 
 
-def end(certificate: str) -> datetime.datetime | None:
-    """When a certificate ends; None where it is none."""
+def expires_at(certificate: str) -> datetime.datetime | None:
+    """When a certificate expires, in UTC; None where the text is no certificate."""
     from cryptography import x509
 
     try:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+from learnflow_infra.kubernetes.objects import Object, at
 from learnflow_infra.kubernetes.secrets import encoded
 from learnflow_infra.settings import SCOPE, Settings
-
-Object = dict[str, Any]
 
 SCOPE_LABEL = "learnflow-app/scope"
 SCOPE_SELECTOR = f"{SCOPE_LABEL}={SCOPE}"
@@ -67,7 +65,7 @@ def selector_text(service: str) -> str:
 
 def in_scope(item: Object) -> bool:
     """Whether an object of the cluster carries the scope's label."""
-    return SCOPE_LABEL in (item.get("metadata", {}).get("labels") or {})
+    return SCOPE_LABEL in (at(item, "metadata", "labels") or {})
 
 
 def metadata(settings: Settings, service: str, name: str, *, data: bool = False) -> Object:
@@ -240,7 +238,7 @@ def _marked(configuration: Mapping[str, str] | None) -> Object:
     return {"annotations": {"learnflow-app/configuration": digest[:16]}}
 
 
-def startup(ready_test: str) -> Object:
+def probes(ready_test: str) -> Object:
     """Probes by a shell test. The startup probe itself waits for the test to hold.
 
     A probe's shortest period is one second; one that blocks reports the start within

@@ -1,6 +1,6 @@
 """All that is asked of the Kubernetes API: each kind with its place and the verbs used on it.
 
-`kube.py` asks for nothing that is not here, and `role` prints it as the rights that the tool needs.
+`client` asks for nothing that is not here, and `role` prints it as the rights that the tool needs.
 """
 
 from __future__ import annotations

@@ -7,23 +7,19 @@ the host means a port-forward, the way that `connect` goes.
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import secrets
-import select
 import socket
-import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from learnflow_infra.kubernetes.client import ApiError, Kube, Stream
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.errors import ApiError
+from learnflow_infra.kubernetes.streams import Relay, Stream, as_socket
 
 CONNECT_SECONDS = 5
 _RESOLVE_SECONDS = 2
 _NO_RESOLVER = "Temporary failure in name resolution"
-_CHUNK = 32768
 
 # bash's own TCP: nothing need be added to an image. The address comes on standard input, so that a
 # relay can be started before it is known what it is for, and never becomes code. The mark is the
@@ -82,6 +78,14 @@ class InCluster:
     def _relay(self) -> Stream:
         return self._kube.exec(*self._place, ["bash", "-c", _RELAY])
 
+    def _next(self) -> Stream:
+        """A relay that was begun ahead, or else a new one; never the one of a dial beside."""
+        try:
+            begun = self._relays.popleft()
+        except IndexError:
+            return self._relay()
+        return begun.result()
+
     def _resolves(self, host: str) -> bool:
         """Whether the pod's resolver answers at all: bash does not say what it waited for."""
         try:
@@ -99,7 +103,7 @@ class InCluster:
     def dial(self, host: str, port: int) -> socket.socket:
         said = b""
         try:
-            stream = self._relays.popleft().result() if self._relays else self._relay()
+            stream = self._next()
         except ApiError as error:
             raise DialError(f"exec in pod {self._place[1]}: {error.message}") from error
         try:
@@ -107,7 +111,7 @@ class InCluster:
             while message := stream.receive(CONNECT_SECONDS):
                 channel, data = message
                 if channel == 1:
-                    return _socket(stream, data[1:], send=0, receive=1)
+                    return as_socket(stream, send=0, receive=1, first=data[1:])
                 said += data
                 if channel == 3:
                     break
@@ -137,6 +141,13 @@ class FromHost:
         self._addresses = addresses
 
     def dial(self, host: str, port: int) -> socket.socket:
+        return as_socket(self._open(host, port), send=0, receive=0)
+
+    def carry(self, client: socket.socket, host: str, port: int) -> None:
+        """Connect a socket to an address, and close it when either side ended. Raises DialError."""
+        Relay(self._open(host, port), client, send=0, receive=0)
+
+    def _open(self, host: str, port: int) -> Stream:
         if (address := f"{host}:{port}") not in self._addresses:
             raise DialError(f"{address} is no address that a client on the host can reach")
         pod, target = self._addresses[address]
@@ -144,12 +155,16 @@ class FromHost:
             stream = self._kube.forward(self._namespace, pod, target)
         except ApiError as error:
             raise DialError(f"port-forward to {pod}:{target}: {error.message}") from error
-        # Both channels open with the port's number; an error, if any, follows on channel 1.
-        for _ in range(2):
-            message = stream.receive(CONNECT_SECONDS)
-            if message is None:
-                raise DialError(f"the port-forward to {pod}:{target} closed")
-        return _socket(stream, b"", send=0, receive=0)
+        try:
+            # Both channels open with the port's number; an error, if any, follows on channel 1.
+            opened = all(stream.receive(CONNECT_SECONDS) for _ in range(2))
+        except TimeoutError as error:
+            stream.close()
+            raise DialError("Connection timed out") from error
+        if not opened:
+            stream.close()
+            raise DialError(f"the port-forward to {pod}:{target} closed")
+        return stream
 
 
 def _reason(said: str) -> str:
@@ -158,123 +173,3 @@ def _reason(said: str) -> str:
         if text.lower() in said.lower():
             return text
     return " ".join(said.split())[-200:] or "the connection closed"
-
-
-def _socket(stream: Stream, first: bytes, *, send: int, receive: int) -> socket.socket:
-    ours, theirs = socket.socketpair()
-    if first:
-        ours.sendall(first)
-
-    def inward() -> None:
-        with contextlib.suppress(OSError):
-            while (message := stream.receive(3600)) is not None:
-                if message[0] == receive:
-                    ours.sendall(message[1])
-                else:
-                    break
-        with contextlib.suppress(OSError):
-            ours.shutdown(socket.SHUT_RDWR)
-
-    def outward() -> None:
-        with contextlib.suppress(OSError):
-            while data := ours.recv(_CHUNK):
-                stream.send(send, data)
-        stream.close()
-
-    for work in (inward, outward):
-        threading.Thread(target=work, daemon=True).start()
-    return theirs
-
-
-def splice(one: socket.socket, other: socket.socket) -> None:
-    """Carry bytes both ways until either side ends, then close both."""
-    pairs = {one: other, other: one}
-    with one, other, contextlib.suppress(OSError):
-        while True:
-            for readable in select.select(list(pairs), [], [])[0]:
-                data = readable.recv(_CHUNK)
-                if not data:
-                    return
-                pairs[readable].sendall(data)
-
-
-class Listener:
-    """Accepts on a loopback port and hands each connection to a thread. A context manager."""
-
-    def __init__(self, port: int, handle: Callable[[socket.socket], None]) -> None:
-        self._server = socket.create_server(("127.0.0.1", port))
-        self.port: int = self._server.getsockname()[1]
-        self._handle = handle
-
-    def __enter__(self) -> Listener:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        # shutdown wakes the thread that waits in accept; close alone does not.
-        with contextlib.suppress(OSError):
-            self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._server.accept()
-                threading.Thread(target=self._handle, args=(client,), daemon=True).start()
-
-
-class Proxy:
-    """An HTTP CONNECT proxy on loopback that dials by a route, for clients that take a proxy.
-
-    Its URL carries a random password, so that no one else on the machine gets through. Failed
-    dials are kept in `refusals`, because clients tell little of why a connection failed; the others
-    in `reached`.
-    """
-
-    def __init__(self, route: Route) -> None:
-        self._route = route
-        self._password = secrets.token_hex(16)
-        credentials = base64.b64encode(f"learnflow:{self._password}".encode()).decode()
-        self._expected = f"proxy-authorization: basic {credentials}".lower()
-        self._listener = Listener(0, self._serve)
-        self.refusals: dict[str, Exception] = {}
-        self.reached: set[str] = set()
-
-    @property
-    def url(self) -> str:
-        return f"http://learnflow:{self._password}@127.0.0.1:{self._listener.port}"
-
-    def __enter__(self) -> Proxy:
-        self._listener.__enter__()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._listener.__exit__(*exc)
-
-    def _serve(self, client: socket.socket) -> None:
-        request = b""
-        client.settimeout(CONNECT_SECONDS)
-        with contextlib.suppress(OSError):
-            while b"\r\n\r\n" not in request and len(request) < 8192:
-                data = client.recv(4096)
-                if not data:
-                    break
-                request += data
-        lines = request.decode(errors="replace").split("\r\n")
-        words = lines[0].split(" ")
-        if len(words) != 3 or self._expected not in (line.lower() for line in lines[1:]):
-            client.close()
-            return
-        host, _, port = words[1].rpartition(":")
-        try:
-            server = self._route.dial(host, int(port))
-        except Exception as error:  # the client gets its refusal whatever the cause
-            self.refusals[words[1]] = error
-            with contextlib.suppress(OSError):
-                client.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
-            client.close()
-            return
-        self.reached.add(words[1])
-        client.settimeout(None)
-        client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
-        splice(client, server)

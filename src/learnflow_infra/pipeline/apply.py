@@ -14,10 +14,11 @@ from typing import Any
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import FIELD_MANAGER, Kube
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.secrets import decoded
 from learnflow_infra.pipeline.credentials import Credentials
 from learnflow_infra.pipeline.scope import Changes, Key, Scope, foreign, name_of, refusals, scoped
-from learnflow_infra.services import Object, Secrets, Service
+from learnflow_infra.services import Secrets, Service
 from learnflow_infra.services.shared import authority
 from learnflow_infra.settings import SCOPE, Settings
 

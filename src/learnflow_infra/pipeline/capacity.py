@@ -6,28 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.quantities import quantity
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
 
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
-_SUFFIXES: dict[str, Decimal] = {
-    "m": Decimal("0.001"),
-    "k": Decimal(10**3),
-    "M": Decimal(10**6),
-    "G": Decimal(10**9),
-    "T": Decimal(10**12),
-    "P": Decimal(10**15),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40),
-    "Pi": Decimal(2**50),
-}
 _RESOURCES = ("cpu", "memory")
 # Less than this left is tight.
 _TIGHT_SHARE = Decimal("0.1")
@@ -194,12 +182,3 @@ def _no_class(service: str, named: str | None, classes: Sequence[Object]) -> lis
 
 def is_default(storage_class: Object) -> bool:
     return bool(storage_class["metadata"].get("annotations", {}).get(_DEFAULT_CLASS) == "true")
-
-
-def quantity(text: Any) -> Decimal:
-    """A Kubernetes quantity as a number: cores or bytes."""
-    value = str(text)
-    for suffix in sorted(_SUFFIXES, key=len, reverse=True):
-        if value.endswith(suffix):
-            return Decimal(value.removesuffix(suffix)) * _SUFFIXES[suffix]
-    return Decimal(value)

@@ -13,9 +13,10 @@ from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host.x509 import Authority
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.secrets import decoded, encoded
 from learnflow_infra.pipeline.scope import Changes, Key, foreign, name_of, refusals
-from learnflow_infra.services import Object, Secrets, Service
+from learnflow_infra.services import Secrets, Service
 from learnflow_infra.services.shared import authority
 from learnflow_infra.settings import Settings
 

@@ -12,7 +12,8 @@ from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import FromHost, InCluster, on_localhost
 from learnflow_infra.pipeline import credentials
 from learnflow_infra.services import Access, Secrets, Service
@@ -39,7 +40,7 @@ def prove(
     except Failure as failure:
         if failure.of_cluster:
             raise
-        verdict.findings = failure.findings
+        verdict.findings = failure.of(service.name)
     verdict.seconds = time.monotonic() - started
     return verdict
 
@@ -70,7 +71,7 @@ def _prove(
         secrets = credentials.read(kube, settings, service)
     verdict.endpoint = f"{secrets.connection['host']}:{secrets.connection['port']}"
 
-    step = deadline.within(ROUND_TRIP_SECONDS)
+    step = deadline.within(ROUND_TRIP_SECONDS, "the round trip", code="service-slow")
     access = Access(kube, settings, secrets, step)
     pod = service.pods(settings)[0]
     with (

@@ -15,6 +15,7 @@ def reconcile(
     kube: Kube, settings: Settings, service: Service, secrets: Secrets, deadline: Deadline
 ) -> list[str]:
     """Make it so, from the host; returns what was changed. Raises Failure with the cause."""
-    access = Access(kube, settings, secrets, deadline.within(_SECONDS))
+    step = deadline.within(_SECONDS, "reconciling", code="service-slow")
+    access = Access(kube, settings, secrets, step)
     host = FromHost(kube, settings.cluster.namespace, on_localhost(service.host_ports(settings)))
     return service.reconcile(access, host)

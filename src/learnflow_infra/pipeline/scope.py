@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from learnflow_infra.diagnosis.reasons import cause_of
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.kubernetes.client import ApiError, Kube
-from learnflow_infra.services import Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.errors import ApiError
+from learnflow_infra.kubernetes.objects import Object
 
 _KINDS = (
     *("Secret", "ConfigMap", "NetworkPolicy", "Service"),

@@ -17,9 +17,9 @@ def unblock(kube: Kube, settings: Settings, service: Service) -> list[str]:
     namespace = settings.cluster.namespace
     pods = kube.list("Pod", namespace, manifests.selector_text(service.name))
     if len(pods) < len(service.pods(settings)):
-        kube.touch("StatefulSet", namespace, service.name, _RETRIED)
+        kube.annotate("StatefulSet", namespace, service.name, _RETRIED)
     if unscheduled := [each for each in pods if not each["spec"].get("nodeName")]:
         for claim in claims_of(unscheduled, kube.list("PersistentVolumeClaim", namespace)):
-            kube.touch("PersistentVolumeClaim", namespace, claim["metadata"]["name"], _RETRIED)
+            kube.annotate("PersistentVolumeClaim", namespace, claim["metadata"]["name"], _RETRIED)
     waiting = [each["metadata"]["name"] for each in pods if backs_off(each)]
     return [f"pod/{name}" for name in waiting if kube.delete("Pod", namespace, name)]

@@ -11,7 +11,8 @@ from learnflow_infra.diagnosis.state import State, judge
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.kubernetes.client import Kube, Object
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
 

@@ -58,7 +58,7 @@ class Report:
     details: Mapping[str, Any] = field(default_factory=dict)
     """The same for JSON."""
     rest: str = ""
-    """What a person asked for beside it."""
+    """What the user asked for beside it."""
     seconds: float = 0.0
 
     @property
@@ -177,7 +177,7 @@ def _cut(value: Any, characters: int, members: int) -> Any:
 
 
 def to_text(report: Report, color: bool) -> str:
-    """The report for a person."""
+    """The report as text for the user."""
     lines = [clean(line) for line in report.lines]
     for each in report.services:
         mark = _paint("ok  ", "32", color) if each.ok else _paint("FAIL", "31", color)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import Route
 from learnflow_infra.settings import Settings
-
-Object = dict[str, Any]
 
 # A server that is Ready and does not answer a login for so long does not answer at all.
 ANSWER_SECONDS = 8.0

@@ -70,8 +70,8 @@ def password(stand: Stand) -> Iterator[None]:
     yield
 
 
-@fault("rights that were taken from the user", "verify kafka", "kafka-access-refused")
-def rights(stand: Stand) -> Iterator[None]:
+@fault("ACLs that were taken from the user", "verify kafka", "kafka-access-refused")
+def acls(stand: Stand) -> Iterator[None]:
     tool(
         *(stand, "kafka-acls", "--remove", "--force", "--allow-principal", "User:learnflow"),
         *("--topic", "learnflow.", "--resource-pattern-type", "prefixed"),

@@ -191,6 +191,18 @@ def version(stand: Stand) -> Iterator[None]:
 
 
 @fault(
+    "a data folder that lost its version",
+    "up postgres",
+    "postgres-corrupted",
+    sign="CrashLoopBackOff",
+)
+def version_lost(stand: Stand) -> Iterator[None]:
+    deployed(stand)
+    (at_rest(stand) / "PG_VERSION").unlink()
+    yield
+
+
+@fault(
     "a control file that is damaged", "up postgres", "postgres-corrupted", sign="CrashLoopBackOff"
 )
 def control_file(stand: Stand) -> Iterator[None]:

@@ -119,7 +119,7 @@ def replaced(stand: Stand) -> Iterator[None]:
     yield
 
 
-@odd("a rollout that a person started", "up postgres")
+@odd("a rollout that the user started", "up postgres")
 def rollout(stand: Stand) -> Iterator[None]:
     assert stand.person.run("up", "postgres").exit_code == 0
     stand.kubectl("rollout", "restart", "statefulset/postgres")

@@ -119,13 +119,13 @@ def _go_build(
             stderr=output_file.fileno(),
             env=_GO,
         )
-        said = time.monotonic()
+        last_message = time.monotonic()
         try:
             while builder.poll() is None:
                 deadline.remaining()
                 time.sleep(0.1)
-                if time.monotonic() - said >= _SAY_SECONDS:
-                    said = time.monotonic()
+                if time.monotonic() - last_message >= _SAY_SECONDS:
+                    last_message = time.monotonic()
                     lines = log.read_text(errors="replace").splitlines()
                     compiled = sum(1 for line in lines if not line.startswith("go: "))
                     say(f"{compiled} packages compiled" if compiled else "fetching Go modules")

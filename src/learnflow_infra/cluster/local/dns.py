@@ -19,9 +19,9 @@ _ANSWER_SECONDS = 30.0
 
 def await_answer(deadline: Deadline) -> None:
     """Until DNS gives the right address. Raises Failure(local-cluster-start-failed)."""
-    patience = deadline.within(_ANSWER_SECONDS)
+    limit = deadline.within(_ANSWER_SECONDS)
     while not _answers():
-        if patience.passed():
+        if limit.passed():
             raise Failure(
                 finding(
                     "local-cluster-start-failed",

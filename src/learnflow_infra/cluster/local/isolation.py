@@ -74,9 +74,9 @@ def _mounts(deadline: Deadline) -> None:
     mount("--rbind", str(var), "/var")
     for setting, value in _KERNEL_SETTINGS.items():
         if Path("/proc/sys", setting).read_text().strip() != value:
-            shown = Path("/run", setting.replace("/", "."))
-            shown.write_text(f"{value}\n")
-            mount("--bind", str(shown), f"/proc/sys/{setting}")
+            stand_in = Path("/run", setting.replace("/", "."))
+            stand_in.write_text(f"{value}\n")
+            mount("--bind", str(stand_in), f"/proc/sys/{setting}")
     mount("--make-rshared", "/")
 
 

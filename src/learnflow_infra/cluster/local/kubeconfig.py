@@ -1,6 +1,7 @@
-"""The cluster's context in the person's kubeconfig, put there and taken out with kubectl itself.
+"""The cluster's context in the user's kubeconfig, put there and taken out with kubectl itself.
 
-One that is there is left as it is: a person may have given it another user, with fewer rights.
+One that is there is left as it is: the user may have given it other credentials, with fewer
+permissions.
 """
 
 from __future__ import annotations
@@ -108,8 +109,8 @@ def _state(path: Path) -> str:
 def _read(kubectl: tuple[str, ...], path: Path, deadline: Deadline) -> dict[str, Any]:
     if not path.exists():
         return {}
-    shown = _config(kubectl, path, deadline, "view", "--raw", "--output=json")
-    config: dict[str, Any] = json.loads(shown)
+    view = _config(kubectl, path, deadline, "view", "--raw", "--output=json")
+    config: dict[str, Any] = json.loads(view)
     return config
 
 

@@ -69,9 +69,9 @@ def clear(deadline: Deadline) -> None:
 
 def _unplugged(deadline: Deadline) -> dict[str, Any] | None:
     """What has the link's name, once ours of an ended node is gone."""
-    patience = deadline.within(_GONE_SECONDS)
+    limit = deadline.within(_GONE_SECONDS)
     while (link := _link(deadline)) is not None and not _foreign(link):
-        if patience.passed():
+        if limit.passed():
             run(["ip", "link", "delete", LINK], deadline=deadline)
         time.sleep(0.02)
     return link

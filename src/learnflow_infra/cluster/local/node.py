@@ -2,10 +2,13 @@
 
 In Python, like all else that starts and stops the cluster, so that the order of things is told
 once. It prints a line for each step to its log. The file `ready` is there while all is well.
+Once all has been well, only who asks it to end ends the pods: they are the user's, and outlive a
+component that dies, a full disk and a machine that is slow.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -14,23 +17,21 @@ import subprocess
 import sys
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from learnflow_infra.cluster.local import isolation, layout, objects, past
+from learnflow_infra.cluster.local import isolation, layout, objects, stale_status
 from learnflow_infra.cluster.local.api import Api
 from learnflow_infra.cluster.local.components import Component, components
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, run, start
 
 _START_SECONDS = 120.0
-_COMMAND_SECONDS = 30.0
 _POLL_SECONDS = 0.02
 _UPKEEP_SECONDS = 15.0
 _POD_SECONDS = 40  # for all pods to end: somewhat more than the usual grace
 _END_SECONDS = 10.0  # for a component to end
-_DEATHS, _DEATHS_SECONDS = 5, 60.0  # so many in so short a time end the node
+_RESTART_SECONDS = 5.0  # from one start of a component to the next
 _LOG_BYTES = 8 << 20
 _READY_BUT_FOR_ROLES = (
     f"{layout.API_SERVER}/readyz?exclude=poststarthook/rbac/bootstrap-roles"
@@ -49,7 +50,7 @@ class Node:
         self._components = components(binary, admit, os.environ["PATH"], cgroup)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._died: list[str] = []
-        self._deaths: deque[float] = deque(maxlen=_DEATHS)
+        self._started: dict[str, float] = {}
         self._asked_to_end = False
         self._wakeup, write = os.pipe()
         for end in (self._wakeup, write):
@@ -80,42 +81,45 @@ class Node:
         self._await_healthy(deadline, "etcd")
         self._spawn("kube-apiserver")
         self._await_healthy(deadline, "containerd")
-        self._keep_pause_image()
+        self._import_pause_image(deadline)
         # A component that starts before what it asks for waits in ever longer steps. The API
         # server goes through its own roles for a second; an old cluster has them already.
         self._await("API", lambda: self._api.answers(_READY_BUT_FOR_ROLES), deadline)
-        if not past.mark(self._api):
+        if not stale_status.mark(self._api):
             self._await_healthy(deadline, "kube-apiserver")
         self._spawn("kubelet", "kube-controller-manager", "kube-proxy")
         for path, body in objects.baseline():
             self._api.apply(path, body)
         self._spawn("policies", "dns", "kube-scheduler", "storage")
         self._await_healthy(deadline, *self._components)
-        self._await("node", lambda: past.node_is_ready(self._api), deadline)
+        self._await("node", lambda: stale_status.node_is_ready(self._api), deadline)
         layout.READY.touch()
 
     def _keep(self) -> None:
         upkeep = time.monotonic()
         while not self._asked_to_end:
-            self._wait(1.0)
+            self._wait(1.0 if layout.READY.exists() else _POLL_SECONDS)
             self._reap()
-            while self._died:
-                self._restart(self._died.pop())
-            if time.monotonic() - upkeep >= _UPKEEP_SECONDS:
-                _bound_logs()
-                self._keep_pause_image()
-                upkeep = time.monotonic()
+            try:
+                self._restart_dead()
+                if time.monotonic() - upkeep >= _UPKEEP_SECONDS:
+                    upkeep = time.monotonic()
+                    _bound_logs()
+            except OSError as error:  # as on a full disk: tried again
+                _say(f"upkeep: {error}")
         raise NodeEnds("asked to")
 
-    def _restart(self, name: str) -> None:
-        now = time.monotonic()
-        if len(self._deaths) == _DEATHS and now - self._deaths[0] < _DEATHS_SECONDS:
-            raise NodeEnds(f"{name} died, and too many before it; see {_log(name)}")
-        self._deaths.append(now)
-        layout.READY.unlink(missing_ok=True)
-        self._spawn(name)
-        self._await_healthy(Deadline(_START_SECONDS), name)
-        layout.READY.touch()
+    def _restart_dead(self) -> None:
+        for name in list(self._died):
+            layout.READY.unlink(missing_ok=True)
+            if time.monotonic() - self._started[name] >= _RESTART_SECONDS:
+                self._spawn(name)
+                self._died.remove(name)
+        if self._died or layout.READY.exists():
+            return
+        if all(map(self._healthy, self._components.values())):
+            layout.READY.touch()
+            _say("all well again")
 
     def _end(self) -> None:
         """The kubelet first, so that pods stay ended; then the pods, while DNS and proxy work."""
@@ -136,6 +140,7 @@ class Node:
 
     def _spawn(self, *names: str) -> None:
         for name in names:
+            self._started[name] = time.monotonic()
             with open(_log(name), "ab", opener=_owner_only) as log:
                 self._running[name] = start(
                     self._components[name].argv, stdout=log.fileno(), stderr=log.fileno()
@@ -195,10 +200,8 @@ class Node:
                     del self._running[name]
                     self._died.append(name)
 
-    def _keep_pause_image(self) -> None:
-        """Every pod needs it, and a collection of unused images may have taken it away."""
+    def _import_pause_image(self, deadline: Deadline) -> None:
         ctr = ("ctr", "--address", str(layout.CONTAINERD_SOCKET), "--namespace", "k8s.io", "images")
-        deadline = Deadline(_COMMAND_SECONDS)
         try:
             listed = run([*ctr, "ls", "-q", f"name=={layout.PAUSE_IMAGE}"], deadline=deadline)
             if not listed.stdout.strip():
@@ -232,7 +235,8 @@ def _bound_logs() -> None:
 
 
 def _say(line: str) -> None:
-    print(f"{time.time():.2f} {line}", flush=True)
+    with contextlib.suppress(OSError):  # a disk too full for the log
+        print(f"{time.time():.2f} {line}", flush=True)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ class _Authority:
         _write(file, pair)
 
 
-def _write(file: str, pair: x509.Pair) -> None:
+def _write(file: str, pair: x509.CertificateAndKey) -> None:
     _save(layout.PKI / f"{file}.crt", pair.certificate.encode())
     _save(layout.PKI / f"{file}.key", pair.key.encode())
 

@@ -31,10 +31,11 @@ from learnflow_infra.host.deadline import Deadline
 
 _POLL_SECONDS = 0.02
 _ORDERLY_SECONDS = 90.0  # for pods and components to end by themselves
-_ASIDE_SECONDS = 3.0  # for that when something else is to be told
+_ASIDE_SECONDS = 3.0  # for that when a failure is to be reported
 _ENDING = " ending: "  # how the node's log begins to say why
 _OPEN_FILES = "too many open files"  # in words of the C library: inotify's instances ran out
 _LOG_CHARACTERS = 20_000
+_LEAST_BYTES = 64 << 20  # what etcd takes for its log at its first start
 _LEAST_KERNEL = (5, 13)  # kube-proxy's nftables mode asks for it
 
 
@@ -119,6 +120,7 @@ class LocalCluster:
     def _start(self, deadline: Deadline, say: Callable[[str], None]) -> None:
         if _settled(deadline) == "ready":
             return
+        _require_disk()
         programs = build.programs(deadline, say)
         say("starting the local cluster")
         cgroups.remove(deadline)
@@ -143,17 +145,27 @@ def _settled(deadline: Deadline) -> Literal["ready", "ended"]:
     while lock.node_lives():
         if layout.READY.exists():
             return "ready"
+        _require_disk()
         deadline.remaining()
         time.sleep(_POLL_SECONDS)
     return "ended"
 
 
+def _require_disk() -> None:
+    """Raise Failure(node-disk-full) where nothing can be written: etcd does not start then."""
+    folder = next(each for each in (layout.STATE, *layout.STATE.parents) if each.exists())
+    free = shutil.disk_usage(folder).free
+    if free < _LEAST_BYTES:
+        message = f"the disk of {layout.STATE} has {free >> 20} MiB left"
+        raise Failure(finding("node-disk-full", message))
+
+
 def _end(deadline: Deadline) -> None:
     """Ask the node to end, and end it when it does not. Raises Failure."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        patience = deadline.within(_ORDERLY_SECONDS)
+        limit = deadline.within(_ORDERLY_SECONDS)
         sent = 0.0
-        while lock.node_lives() and not patience.passed():
+        while lock.node_lives() and not limit.passed():
             # Again and again: a process that has only just begun does not hear the first.
             if time.monotonic() - sent >= 1.0 and (pid := lock.node_pid()) is not None:
                 os.kill(pid, number)
@@ -224,8 +236,8 @@ def _start_failed() -> Failure:
     reason = next((line for line in reversed(lines) if _ENDING in line), lines[-1])
     message = f"the node ended: {reason.partition(_ENDING)[2] or reason}"[:300]
     message += "" if ".log" in message else f"; see {log}"
-    told = re.search(r"see (\S+\.log)", message)
-    if told and _OPEN_FILES in Path(told[1]).read_text(errors="replace")[-_LOG_CHARACTERS:]:
+    named = re.search(r"see (\S+\.log)", message)
+    if named and _OPEN_FILES in Path(named[1]).read_text(errors="replace")[-_LOG_CHARACTERS:]:
         remedy = "Run `sysctl fs.inotify.max_user_instances=512` as root, then `up` again."
         message += f": {_OPEN_FILES}"
         return Failure(finding("local-cluster-start-failed", message, remedy=remedy))

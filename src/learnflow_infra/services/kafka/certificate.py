@@ -20,7 +20,7 @@ from learnflow_infra.services.kafka.client import Client
 from learnflow_infra.services.kafka.config import CERTIFICATE_FOLDER, PORTS, reloading
 from learnflow_infra.services.kafka.errors import restart
 from learnflow_infra.services.shared import rotation, tls
-from learnflow_infra.services.shared.unreachable import place, unreachable
+from learnflow_infra.services.shared.unreachable import label, unreachable
 
 # Says + once the file has the words. Reading from a pipe that stays empty is a sleep.
 _AWAIT = """\
@@ -89,7 +89,7 @@ def _session(
     access: Access, route: Route, address: str, context: ssl.SSLContext
 ) -> Iterator[ssl.SSLSocket]:
     host, _, port = address.rpartition(":")
-    where = f"{place(route)}, {address}"
+    where = f"{label(route)}, {address}"
     try:
         connection = route.dial(host, int(port))
     except DialError as error:

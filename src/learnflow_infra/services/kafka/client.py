@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from learnflow_infra.findings.failures import Failure, Finding, finding
-from learnflow_infra.kubernetes.routes import Proxy, Route
+from learnflow_infra.kubernetes.proxy import Proxy
+from learnflow_infra.kubernetes.routes import Route
 from learnflow_infra.services import ANSWER_SECONDS, Access, password_key
 from learnflow_infra.services.kafka.config import SCRAM, protocol
 from learnflow_infra.services.kafka.errors import explained, unusable
 from learnflow_infra.services.kafka.network import PROXY_SCHEME, network, tls_socket
 from learnflow_infra.services.shared import tls
-from learnflow_infra.services.shared.unreachable import place, unreachable
+from learnflow_infra.services.shared.unreachable import label, unreachable
 
 # A broker that refuses so long does not heal by itself within one proof.
 _BOOTSTRAP_SECONDS = 3.0
-# One that has just started, or was just told of a user, may refuse him and know him a moment later.
+# A broker that has just started, or has just heard of a user, may refuse that user for a moment.
 _SETTLING_SECONDS = 2.0
 _POLL_SECONDS = 0.05
 _CONNECT, CREATE = "connecting", "creating a topic"
@@ -165,7 +166,7 @@ class Client:
             if address in self._addresses:
                 return unreachable("kafka", self._route, address, str(reason))
             return unusable(self._route, address, str(reason))
-        where = f"{place(self._route)}, user {self._login.user}, {step}"
+        where = f"{label(self._route)}, user {self._login.user}, {step}"
         slow = type(error).__name__ == "KafkaTimeoutError"
         if slow and step == _CONNECT and self._failures:
             error = self._failures[-1]  # what it tried again and again
@@ -225,7 +226,7 @@ class Client:
         from kafka.errors import KafkaTimeoutError, SaslAuthenticationFailedError
 
         made: list[tuple[Any, Any]] = []
-        patience = self._deadline.within(ANSWER_SECONDS)
+        limit = self._deadline.within(ANSWER_SECONDS)
         settling = self._deadline.within(_SETTLING_SECONDS)
 
         def connections(**config: Any) -> Any:
@@ -242,7 +243,7 @@ class Client:
                     time.sleep(_POLL_SECONDS)
                     continue
                 slow = isinstance(error, KafkaTimeoutError)
-                if not slow or self.proxy.refusals or patience.passed():
+                if not slow or self.proxy.refusals or limit.passed():
                     raise
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from learnflow_infra.findings.failures import Finding, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.routes import Route
-from learnflow_infra.services.shared.unreachable import place
+from learnflow_infra.services.shared.unreachable import label
 from learnflow_infra.settings import Settings
 
 # By the names of kafka-python's errors, which is imported late.
@@ -95,5 +95,5 @@ def restart(settings: Settings) -> str:
 
 def unusable(route: Route, address: str, reason: str) -> Finding:
     """The finding of an address that brokers hand out and clients cannot use."""
-    message = f"{place(route)}: the advertised address {address} cannot be used: {reason}"
+    message = f"{label(route)}: the advertised address {address} cannot be used: {reason}"
     return finding("kafka-advertised-address", message, service="kafka")

@@ -23,7 +23,7 @@ from learnflow_infra.services.kafka.client import (
 from learnflow_infra.services.kafka.config import minimum_in_sync
 from learnflow_infra.services.kafka.errors import sick_partitions, unusable
 from learnflow_infra.services.shared import probe_names, tls
-from learnflow_infra.services.shared.unreachable import place
+from learnflow_infra.services.shared.unreachable import label
 from learnflow_infra.settings import KAFKA_ADMIN
 
 _SILENT_SECONDS = 4.0
@@ -49,8 +49,8 @@ def _prove(access: Access, route: Route, addresses: Sequence[str], advertised: s
         with connected(access, route, addresses, application(access)) as client:
             _round_trip(access, route, client, advertised)
             for host, certificate in client.certificates.items():
-                where = f"{place(route)}, {host}"
-                tls.require_lasting(certificate.fields, where, "kafka")
+                where = f"{label(route)}, {host}"
+                tls.require_unexpired(certificate.fields, where, "kafka")
         if overseen:
             overseen.result()
 
@@ -107,9 +107,9 @@ def _round_trip(access: Access, route: Route, client: Client, advertised: set[st
             with client.doing("counting the brokers"):
                 brokers = admin.describe_cluster()["brokers"]
             _check_count(access, sum(not each["is_fenced"] for each in brokers))
-        _remove(admin, probe_names.of(probe, topics))
+        _remove(admin, probe_names.stale(probe, topics))
     if values != [payload]:
-        message = f"{place(route)}: read {len(values)} records, not the one written"
+        message = f"{label(route)}: read {len(values)} records, not the one written"
         raise Failure(finding("round-trip-failed", message, service="kafka"))
 
 

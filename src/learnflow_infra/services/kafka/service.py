@@ -7,8 +7,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 
 from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import FromHost, Route
-from learnflow_infra.services import Access, Object, password_key
+from learnflow_infra.services import Access, password_key
 from learnflow_infra.services.kafka import config, proof, users
 from learnflow_infra.services.kafka.client import application, connected
 from learnflow_infra.services.kafka.config import (
@@ -159,7 +160,7 @@ class Kafka:
                 {"name": "run", "mountPath": "/run/kafka"},
                 {"name": "tmp", "mountPath": "/tmp"},
             ],
-            **manifests.startup(manifests.port_open(CLIENT_PORT)),
+            **manifests.probes(manifests.port_open(CLIENT_PORT)),
         }
 
     def credentials(self, settings: Settings) -> Object:
@@ -230,7 +231,7 @@ class Kafka:
         import kafka  # noqa: F401
 
     def reconcile(self, access: Access, route: Route) -> list[str]:
-        """Make the declared topics, users and rights so. Existing topics are never changed."""
+        """Make the declared topics, users and ACLs so. Existing topics are never changed."""
         settings = access.settings
         pods = zip(self.pods(settings), self._nodes(settings, BROKER_PORT), strict=True)
         brokers = {address: pod for pod, address in pods}

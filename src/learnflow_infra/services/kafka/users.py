@@ -1,6 +1,6 @@
-"""Topics, users and their rights, made so in the running cluster as the settings declare them.
+"""Topics, users and their ACLs, made so in the running cluster as the settings declare them.
 
-Topics are only added. Users and rights are the settings' alone: what they do not declare goes.
+Topics are only added. Users and ACLs are the settings' alone: what they do not declare goes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from learnflow_infra.settings import KAFKA_ADMIN, KAFKA_NODE, KafkaSettings, Kaf
 
 _POLL_SECONDS = 0.01
 # A node whose log takes a user out may forget all others at its next start (ScramDelta.apply of
-# Kafka 4.3.0). Instead he gets a password that nobody knows, and iterations that nobody else sets.
+# Kafka 4.3.0). Instead the user gets a password that nobody knows, and iterations
+# that nobody else sets.
 _SHUT_OUT_ITERATIONS = 4097
 
 # What an access allows on names that begin as declared. READ and WRITE include DESCRIBE.
@@ -37,8 +38,8 @@ _ALLOWED = {
 }
 
 
-class Right(NamedTuple):
-    """One line of Kafka's access control list, in Kafka's own words."""
+class Acl(NamedTuple):
+    """One entry of Kafka's access control lists, in Kafka's own words."""
 
     principal: str
     operation: str
@@ -55,10 +56,10 @@ def users(kafka: KafkaSettings) -> list[KafkaUser]:
     return [KafkaUser(kafka.user, "own", prefixes, prefixes), *kafka.users]
 
 
-def rights(kafka: KafkaSettings) -> set[Right]:
+def acls(kafka: KafkaSettings) -> set[Acl]:
     """Everything that anyone but the nodes and the administrator may do."""
     return {
-        Right(f"User:{user.name}", operation, resource, prefix)
+        Acl(f"User:{user.name}", operation, resource, prefix)
         for user in users(kafka)
         for resource, operation in _ALLOWED[user.access]
         for prefix in (user.groups if resource == "GROUP" else user.topics)
@@ -72,7 +73,7 @@ def reconcile(
     outer: Route,
     clients: Sequence[str],
 ) -> list[str]:
-    """Make certificates, topics, rights and users so; says what it changed.
+    """Make certificates, topics, ACLs and users so; says what it changed.
 
     It logs in as the nodes do, at the addresses `brokers` of the pods, since no other user is there
     at first. `clients` are each broker's address for users.
@@ -83,15 +84,15 @@ def reconcile(
     with connected(access, inner, list(brokers), node, checked=False) as client:
         admin = _admin_of_nodes(access, client)
         changed = _topics(access, client, admin)
-        with client.doing("making users' rights so"):
-            changed += _rights(access, client, admin)
+        with client.doing("making ACLs so"):
+            changed += _acls(access, client, admin)
         if access.settings.security.encryption:
             pods = {address.partition(":")[0]: pod for address, pod in brokers.items()}
             changed += certificate.renew(access, client, admin, pods)
         names = [KAFKA_ADMIN, *(user.name for user in users(access.settings.kafka))]
         logins = {name: known(access, name) for name in names}
 
-        # Last: the log of all this is one sequence, so that who is let in has his rights as well.
+        # Last: the log of all this is one sequence, so that a user who is let in has ACLs as well.
         with client.doing("making users so"):
             return changed + _users(access, admin, logins, outer, clients)
 
@@ -121,22 +122,22 @@ def _topics(access: Access, client: Client, admin: Any) -> list[str]:
     return [f"topic {name}" for name in missing]
 
 
-def _rights(access: Access, client: Client, admin: Any) -> list[str]:
-    wanted = rights(access.settings.kafka)
-    present = _rights_seen(client)[0]
+def _acls(access: Access, client: Client, admin: Any) -> list[str]:
+    wanted = acls(access.settings.kafka)
+    present = _present_acls(client)[0]
     added, removed = wanted - present, present - wanted
     if added:
-        _check("rights", admin.create_acls([_acl(each) for each in added])["failed"])
+        _check("ACLs", admin.create_acls([_binding(each) for each in added])["failed"])
     if removed:
-        answers = admin.delete_acls([_acl(each) for each in removed])
-        _check("rights", [error for _, _, error in answers if error.errno])
+        answers = admin.delete_acls([_binding(each) for each in removed])
+        _check("ACLs", [error for _, _, error in answers if error.errno])
     if added or removed:
-        _until(access, lambda: all(each == wanted for each in _rights_seen(client)))
-    return sorted({f"rights of {each.principal.removeprefix('User:')}" for each in added | removed})
+        _until(access, lambda: all(each == wanted for each in _present_acls(client)))
+    return sorted({f"ACLs of {each.principal.removeprefix('User:')}" for each in added | removed})
 
 
-def _rights_seen(client: Client) -> list[set[Right]]:
-    """All rights, as each of the brokers knows them."""
+def _present_acls(client: Client) -> list[set[Acl]]:
+    """All ACLs, as each of the brokers knows them."""
     from kafka.admin import (
         ACLOperation,
         ACLPermissionType,
@@ -156,7 +157,7 @@ def _rights_seen(client: Client) -> list[set[Right]]:
     )
     return [
         {
-            Right(
+            Acl(
                 each.principal,
                 ACLOperation(each.operation).name,
                 ResourceType(resource.resource_type).name,
@@ -172,7 +173,7 @@ def _rights_seen(client: Client) -> list[set[Right]]:
     ]
 
 
-def _acl(right: Right) -> Any:
+def _binding(acl: Acl) -> Any:
     from kafka.admin import (
         ACL,
         ACLOperation,
@@ -183,13 +184,11 @@ def _acl(right: Right) -> Any:
     )
 
     return ACL(
-        right.principal,
-        right.host,
-        ACLOperation[right.operation],
-        ACLPermissionType[right.permission],
-        ResourcePattern(
-            ResourceType[right.resource], right.name, ACLResourcePatternType[right.pattern]
-        ),
+        acl.principal,
+        acl.host,
+        ACLOperation[acl.operation],
+        ACLPermissionType[acl.permission],
+        ResourcePattern(ResourceType[acl.resource], acl.name, ACLResourcePatternType[acl.pattern]),
     )
 
 

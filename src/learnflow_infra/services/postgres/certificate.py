@@ -31,8 +31,11 @@ def is_read(output: str) -> bool:
     return _READ in output
 
 
-def bring(access: Access, certificate: str) -> None:
-    """Wait until the pod has the certificate, and reload. Raises Failure(certificate-pending)."""
+def wait_for_file(access: Access, certificate: str) -> None:
+    """Wait until the certificate is a file in the pod, and let the server read it.
+
+    Raises Failure(certificate-pending).
+    """
     rounds = rotation.begin(access, POD)
     output = psql(
         access,

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from learnflow_infra.findings.failures import Failure, finding
-from learnflow_infra.kubernetes.client import ApiError
+from learnflow_infra.kubernetes.errors import ApiError
 from learnflow_infra.kubernetes.routes import DialError, Route
 from learnflow_infra.services import ANSWER_SECONDS, Access
 from learnflow_infra.services.postgres import errors
 from learnflow_infra.services.postgres.roles import SESSION, literal
 from learnflow_infra.services.shared import probe_names, tls
-from learnflow_infra.services.shared.unreachable import place, unreachable
+from learnflow_infra.services.shared.unreachable import label, unreachable
 
 POD = "postgres-0"
 PORT = 5432
@@ -73,7 +73,7 @@ def round_trip(access: Access, route: Route) -> None:
         finally:
             session.run(f"drop table {table}")
         found = session.run(_TABLES, prefix=_PROBE)
-        for left in probe_names.of(_PROBE, (name for (name,) in found)):
+        for left in probe_names.stale(_PROBE, (name for (name,) in found)):
             session.run(f"drop table if exists {left}")
     if rows != [[payload]]:
         raise _failure(
@@ -92,7 +92,7 @@ def login(access: Access, route: Route) -> Iterator[Any]:
     else:
         host, port = access.connection["host"], int(access.connection["port"])
     user, database = access.connection["username"], access.connection["database"]
-    where = f"{place(route)}, role {user}, database {database}"
+    where = f"{label(route)}, role {user}, database {database}"
     try:
         sock = route.dial(host, port)
     except DialError as error:
@@ -140,7 +140,7 @@ def _encrypted(
     secure = tls.strict(connection.get("ca.crt", ""), "postgres").wrap_socket(
         sock, server_hostname=host
     )
-    tls.require_lasting(secure.getpeercert() or {}, where, "postgres")
+    tls.require_unexpired(secure.getpeercert() or {}, where, "postgres")
     return secure
 
 

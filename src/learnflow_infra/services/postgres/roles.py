@@ -25,7 +25,7 @@ set log_min_error_statement = 'panic';
 
 
 def script(postgres: Settings, verifiers: Mapping[str, str]) -> str:
-    """Makes the declared roles and rights so; `verifiers` are the roles' SCRAM verifiers."""
+    """Makes the declared roles and privileges so; `verifiers` are the roles' SCRAM verifiers."""
     groups = {
         postgres.user: (),
         **{user.name: _groups(user.access) for user in postgres.users},
@@ -36,7 +36,7 @@ def script(postgres: Settings, verifiers: Mapping[str, str]) -> str:
     parts += [_role(name, verifiers[name], groups[name]) for name in groups]
     parts += [_shut_out(groups), _database(postgres), _within(postgres.database)]
     if postgres.users:
-        parts.append(_rights(postgres.user))
+        parts.append(_privileges(postgres.user))
     parts.append(_removed(groups, postgres.user))
     return "".join(parts)
 
@@ -121,7 +121,7 @@ select format('create database %I owner %I', {database}, {owner})
   where not exists (select from pg_database where datname = {database}) \\gexec
 select format('alter database %I owner to %I', datname, {owner})
   from pg_database where datname = {database} and datdba <> {owner}::regrole \\gexec
-\\echo # rights of public
+\\echo # privileges of public
 select format('revoke all on database %I from public', datname)
   from pg_database where datname in ('postgres', 'template1', {database}) and exists
     (select from aclexplode(coalesce(datacl, acldefault('d', datdba))) where grantee = 0) \\gexec
@@ -139,37 +139,37 @@ select 'revoke all on schema public from public' from pg_namespace
 """
 
 
-def _rights(owner: str) -> str:
+def _privileges(owner: str) -> str:
     """What the groups may do: in every schema, and with what the owner will make."""
     own, read, write = literal(owner), literal(POSTGRES_READ), literal(POSTGRES_WRITE)
     return f"""
-\\echo # rights of {POSTGRES_READ} and {POSTGRES_WRITE}
+\\echo # privileges of {POSTGRES_READ} and {POSTGRES_WRITE}
 select format('grant connect on database %I to %I', current_database(), {read})
   where not has_database_privilege({read}, current_database(), 'connect') \\gexec
 select format('grant usage on schema %I to %I', nspname, {read}) from pg_namespace
   where nspname !~ '^pg_' and nspname <> 'information_schema'
   and not has_schema_privilege({read}, oid, 'usage') \\gexec
-with wanted (kinds, what, rights, grantee) as (values
+with wanted (kinds, what, privileges, grantee) as (values
     ('rpvmf', 'table', array['select'], {read}),
     ('rpvf', 'table', array['insert', 'update', 'delete'], {write}),
     ('S', 'sequence', array['select'], {read}),
     ('S', 'sequence', array['usage'], {write}))
 select format('grant %s on %s %I.%I to %I',
-    array_to_string(rights, ', '), what, nspname, relname, grantee)
+    array_to_string(privileges, ', '), what, nspname, relname, grantee)
   from pg_class join pg_namespace n on n.oid = relnamespace join wanted
     on strpos(kinds, relkind::text) > 0
   where nspname !~ '^pg_' and nspname <> 'information_schema'
-  and exists (select from unnest(rights) as wish (right_) where not exists (
+  and exists (select from unnest(privileges) as wish (privilege) where not exists (
     select from aclexplode(relacl) a
-    where a.grantee = wanted.grantee::regrole and a.privilege_type = upper(right_))) \\gexec
-with wanted (kind, what, rights, grantee) as (values
+    where a.grantee = wanted.grantee::regrole and a.privilege_type = upper(privilege))) \\gexec
+with wanted (kind, what, privileges, grantee) as (values
     ('n', 'schemas', 'usage', {read}),
     ('r', 'tables', 'select', {read}),
     ('r', 'tables', 'insert, update, delete', {write}),
     ('S', 'sequences', 'select', {read}),
     ('S', 'sequences', 'usage', {write}))
 select format('alter default privileges for role %I grant %s on %s to %I',
-    {own}, rights, what, grantee)
+    {own}, privileges, what, grantee)
   from wanted where not exists (
     select from pg_default_acl d, aclexplode(d.defaclacl) a
     where d.defaclrole = {own}::regrole and d.defaclnamespace = 0

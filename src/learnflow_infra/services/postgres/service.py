@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import Route
-from learnflow_infra.services import Access, Object, password_key
+from learnflow_infra.services import Access, password_key
 from learnflow_infra.services.postgres import certificate, roles
 from learnflow_infra.services.postgres.client import POD, PORT, login, psql, round_trip
 from learnflow_infra.services.shared import rotation
@@ -22,7 +23,9 @@ _SOCKETS = "/var/run/postgresql"
 _ITERATIONS = 4096
 
 # initdb works beside the data folder and the rename comes last, so that a broken-off start is
-# done again. The builtin locale keeps indexes valid when an image brings another C library.
+# done again. The rename replaces nothing but an empty folder. Without the sync a crash could undo
+# it, and the next start would remove what the server had written since.
+# The builtin locale keeps indexes valid when an image brings another C library.
 # The rules of who may log in are written at each start: no volume brings others.
 _START = """\
 set -e
@@ -32,10 +35,15 @@ host all postgres all reject
 %(connections)s all all all scram-sha-256
 RULES
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  if [ -n "$(ls -A "$PGDATA" 2> /dev/null)" ]; then
+    echo "$PGDATA has files but no PG_VERSION: not a whole database. Nothing was changed." >&2
+    exit 1
+  fi
   rm -rf "$PGDATA.new"
   initdb -D "$PGDATA.new" --username=postgres --auth-local=peer --auth-host=scram-sha-256 \\
     --data-checksums --encoding=UTF8 --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C
-  mv "$PGDATA.new" "$PGDATA"
+  mv -T "$PGDATA.new" "$PGDATA"
+  sync "${PGDATA%%/*}"
 fi
 exec postgres -c listen_addresses='*' -c unix_socket_directories=/var/run/postgresql \\
   -c hba_file=/var/run/postgresql/pg_hba.conf -c shared_buffers=%(buffers)dMB%(encryption)s
@@ -108,7 +116,7 @@ class Postgres:
                 {"name": "tmp", "mountPath": "/tmp"},
                 *([tls] if encryption else []),
             ],
-            **manifests.startup(f"{manifests.port_open(PORT)} && pg_isready -q -h {_SOCKETS}"),
+            **manifests.probes(f"{manifests.port_open(PORT)} && pg_isready -q -h {_SOCKETS}"),
         }
 
     def credentials(self, settings: Settings) -> Object:
@@ -150,8 +158,8 @@ class Postgres:
         import pg8000.native  # noqa: F401
 
     def reconcile(self, access: Access, route: Route) -> list[str]:
-        """Make roles, rights and the database so, and let the server present its certificate. Says
-        what it changed."""
+        """Make roles, privileges and the database so, and let the server present its certificate.
+        Says what it changed."""
         settings = access.settings
         passwords = _passwords(settings, access.secrets.credentials)
         verifiers = {name: scram_verifier(password) for name, password in passwords.items()}
@@ -161,7 +169,7 @@ class Postgres:
         wanted = rotation.wanted(access, "postgres")
         output = psql(access, certificate.script(wanted) + script)
         if not certificate.is_read(output):
-            certificate.bring(access, wanted)
+            certificate.wait_for_file(access, wanted)
         return roles.changes(output)
 
     def log_in(self, access: Access, route: Route) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
-from learnflow_infra.host.x509 import LOCALHOST, Authority, Pair
+from learnflow_infra.host.x509 import LOCALHOST, Authority, CertificateAndKey
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.kubernetes.manifests import Object
+from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.settings import Settings
 
 SECRET = "learnflow-authority"
@@ -59,13 +59,13 @@ def certified(
     """A service's certificate Secret: with the current certificate where that is good for a while,
     else with a new one."""
     try:
-        lasting = authority.lasting(_pair(current), names)
+        renew = authority.needs_renewal(_pair(current), names)
     except KeyError:
-        lasting = False
+        renew = True
     pair = (
-        _pair(current)
-        if lasting
-        else authority.issue(service, _SERVER_DAYS, alternatives=names, client=False)
+        authority.issue(service, _SERVER_DAYS, alternatives=names, client=False)
+        if renew
+        else _pair(current)
     )
     values = _values(pair) | {"ca.crt": authority.pair.certificate}
     values["tls.pem"] = pair.key + pair.certificate  # the one file that a Java server reads
@@ -89,9 +89,9 @@ def names(objects: Iterable[Object], pods: Iterable[str]) -> list[str]:
     return [*hosts, "localhost", LOCALHOST]
 
 
-def _pair(values: Mapping[str, str]) -> Pair:
-    return Pair(values["tls.crt"], values["tls.key"])
+def _pair(values: Mapping[str, str]) -> CertificateAndKey:
+    return CertificateAndKey(values["tls.crt"], values["tls.key"])
 
 
-def _values(pair: Pair) -> dict[str, str]:
+def _values(pair: CertificateAndKey) -> dict[str, str]:
     return {"tls.crt": pair.certificate, "tls.key": pair.key}

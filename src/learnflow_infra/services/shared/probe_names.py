@@ -17,7 +17,7 @@ def name(prefix: str) -> str:
     return f"{prefix}{int(time.time()):08x}{secrets.token_hex(8)}"
 
 
-def of(prefix: str, names: Iterable[str]) -> list[str]:
+def stale(prefix: str, names: Iterable[str]) -> list[str]:
     """Those that `name` made of the prefix, an hour ago or more."""
     until = time.time() - _SECONDS
     ours = re.compile(re.escape(prefix) + r"([0-9a-f]{8})[0-9a-f]{16}")

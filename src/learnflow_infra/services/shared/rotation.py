@@ -27,7 +27,7 @@ def wanted(access: Access, service: str) -> str:
 
 def begin(access: Access, pod: str) -> int:
     """Let the kubelet bring a pod its Secret now; says for how many POLL_SECONDS to wait for it."""
-    access.kube.touch("Pod", access.settings.cluster.namespace, pod, _RENEWED)
+    access.kube.annotate("Pod", access.settings.cluster.namespace, pod, _RENEWED)
     return int(access.deadline.remaining() / 2 / POLL_SECONDS)
 
 

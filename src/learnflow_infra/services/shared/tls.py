@@ -57,7 +57,7 @@ def refused(error: BaseException, where: str, service: str) -> Finding | None:
     return None
 
 
-def require_lasting(certificate: Mapping[str, Any], where: str, service: str) -> None:
+def require_unexpired(certificate: Mapping[str, Any], where: str, service: str) -> None:
     """Raise Failure(certificate-ending) where a peer's certificate is about to end."""
     ends = str(certificate["notAfter"])
     if ssl.cert_time_to_seconds(ends) - time.time() < _ENDING_SECONDS:

@@ -14,9 +14,9 @@ _CODES = {
 def unreachable(service: str, route: Route, address: str, reason: str) -> Finding:
     """The finding of a failed dial, by the reason that the route gave."""
     code = _CODES.get(reason, "service-unreachable")
-    return finding(code, f"{place(route)}, {address}: {reason}", service=service)
+    return finding(code, f"{label(route)}, {address}: {reason}", service=service)
 
 
-def place(route: Route) -> str:
+def label(route: Route) -> str:
     """Where a route's connections are made, in words."""
     return "in the cluster" if route.name == "cluster" else "from the host"

@@ -1,4 +1,4 @@
-"""What the API remembers of the node's last life, and when it speaks of the present again.
+"""Stale status: what the API says of the node's last life, until the kubelet reports again.
 
 After a restart the API would call the node Ready and its pods running for up to 50 s, while
 nothing runs. So before the kubelet starts, what it last said is marked as no longer known.

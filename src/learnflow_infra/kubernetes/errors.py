@@ -1,0 +1,75 @@
+"""What the words of the API server and of kubectl mean."""
+
+from __future__ import annotations
+
+import json
+
+from learnflow_infra.findings.failures import Failure, finding
+
+_OVERLOADED = (429, 504)
+_UNAVAILABLE = 503
+_GATEWAY = (502, 503, 504)
+
+
+class ApiError(Failure):
+    """The API server refused one request: `api-error`, unless the caller knows a better word.
+
+    `code` is the HTTP status, `reason` Kubernetes' own word for it.
+    """
+
+    def __init__(self, code: int, reason: str, message: str) -> None:
+        self.code = code
+        self.reason = reason
+        self.message = _line(message)
+        said = f"{code} {reason}".strip()
+        super().__init__(finding("api-error", f"the API server: {said}: {self.message}"))
+
+
+def refusal(context: str, code: int, form: str, body: bytes) -> Failure:
+    """The error of an answer with a status of 400 or more; `form` is its content type.
+
+    An ApiError is of this request alone; every other Failure would meet the next one as well.
+    """
+    text = body.decode(errors="replace")
+    try:
+        status = json.loads(text)
+        reason, message = str(status.get("reason", "")), str(status.get("message", ""))
+    except (ValueError, AttributeError):
+        reason, message = "", text
+    where, message = f"context {context!r}", _line(message)
+    plain = form.startswith("text/plain")
+    if code == 401:
+        return Failure(finding("identity-refused", f"{where}: {message}"))
+    if code == 403 and "is forbidden: User" in message:
+        return Failure(finding("permission-missing", message))
+    if not reason and (code in _GATEWAY or (plain and code == 500)):
+        # kubectl's proxy speaks, of a connection that it could not make.
+        return _unreached(where, message)
+    if code in _OVERLOADED:
+        return Failure(finding("api-slow", f"the API server: {code} {reason}: {message}"))
+    if code == _UNAVAILABLE:
+        said = f"{where} does not serve: {code} {reason}: {message}"
+        return Failure(finding("cluster-unreachable", said))
+    if not reason and not plain:
+        return no_answer(context, f"{code} {message}")
+    return ApiError(code, reason, message)
+
+
+def no_answer(context: str, said: str) -> Failure:
+    """The error of an answer that is not an API server's, such as a gateway's page."""
+    message = f"context {context!r}: what answers is no API server: {_line(said)}"
+    return Failure(finding("cluster-unreachable", message))
+
+
+def _unreached(where: str, said: str) -> Failure:
+    """The error of a connection to the API server that was not made."""
+    if "remote error: tls:" in said:
+        return Failure(finding("identity-refused", f"{where}: {said}"))
+    if "x509:" in said:
+        return Failure(finding("api-certificate-refused", f"{where}: {said}"))
+    message = f"{where} does not answer: {said or 'no connection'}"
+    return Failure(finding("cluster-unreachable", message))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:400]
