@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from report_schema import valid
+
 COMMAND = Path(sys.executable).with_name("learnflow-infra")
 NAMESPACE = "learnflow"
 STAND_IN = Path(__file__).with_name("minikube")
@@ -29,8 +31,7 @@ class Answer:
 
     @property
     def json(self) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self.stdout)
-        return answer
+        return valid(self.stdout)
 
     @property
     def codes(self) -> list[str]:

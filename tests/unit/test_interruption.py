@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from report_schema import valid
 
 LONG_SECONDS = 300
 # It hangs where it is told to, and dies of nothing but SIGKILL; so does what it started.
@@ -123,7 +124,7 @@ def interrupt(process: subprocess.Popen[str], number: signal.Signals, pids: Path
     stdout, stderr = process.communicate(timeout=LONG_SECONDS)
     assert time.monotonic() - sent < 2
     assert process.returncode == 130
-    body = json.loads(stdout)
+    body = valid(stdout)
     assert [each["code"] for each in body["findings"]] == ["interrupted"]
     assert body["exit_code"] == 130
     assert "Traceback" not in stderr
