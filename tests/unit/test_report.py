@@ -176,3 +176,24 @@ CHECKED = report.Report(
 def test_the_checks_of_doctor_are_as_the_schema_says() -> None:
     levels = [each["level"] for each in valid(report.to_json(CHECKED))["checks"]]
     assert levels == ["ok", "-", "warn", "FAIL"]
+
+
+def test_progress_repeats_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = report.Progress()
+    said = ["kafka: 0 of 1", "kafka: 1 of 1", "postgres: 1 of 1", "kafka: 1 of 1", "kafka: 0 of 1"]
+    for each in said:
+        progress.say(each)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition("] ")[2] for line in lines] == [*said[:3], said[4]]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_line_of_progress_is_short(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(report, "_columns", lambda: 1000)
+    report.Progress().say("postgres:17: no registry gave it (" + "dial\ntcp " * 50)
+    line = stream.getvalue().removeprefix("\r\033[K").rstrip("\n")
+    assert len(line) == 100
+    assert line.endswith("…")
