@@ -124,7 +124,7 @@ def measure(infra: Infra, floor: Floor, runs: int) -> None:
 
     def from_nothing(command: Sequence[str], settings: str) -> Sequence[float]:
         infra.settings(settings)
-        infra.run("down", "--purge")
+        infra.run("down", "--purge", "--yes")
         seconds, _ = infra.run("up", command=command)
         kafka, postgres = infra.connection("kafka"), infra.connection("postgres")
         return (

@@ -6,12 +6,13 @@ Nothing heavy is imported before a command is known, so that help costs little.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 
 TYPE_CHECKING = False  # importing typing for it would cost a tenth of the help's time
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import Any, NoReturn
 
@@ -27,6 +28,9 @@ exit codes: 0 done and proved, 1 not healthy, 2 wrong usage or settings, 3 no cl
 # A command that may have to build the local cluster gets more.
 _SECONDS = {"up": 1800.0, "cluster": 1800.0, "down": 300.0, "connect": float("inf")}
 _DEFAULT_SECONDS = 60.0
+# An interrupted command has ended within two seconds: so long have its processes, then its threads.
+_ENDING_SECONDS = 0.5
+_TIDYING_SECONDS = 1.0
 
 
 class _UsageError(Exception):
@@ -49,42 +53,53 @@ def run(argv: list[str]) -> int:
         arguments = _parser().parse_args(argv)
     except _UsageError as error:
         return _end(_failed("usage", str(error)), as_json="--json" in argv)
+    started = time.monotonic()
+    from queue import SimpleQueue
+    from threading import Thread
+
+    from learnflow_infra.report import Progress, Report
+
+    progress = Progress()
+    over: SimpleQueue[Report | None] = SimpleQueue()
+    _on_signals(lambda *_: over.put(None))
+    # The main thread is kept for signals: what the command waits for, it waits for elsewhere.
+    work = Thread(target=lambda: over.put(_carry_out(arguments, argv, progress)), daemon=True)
+    work.start()
+    report = over.get()
+    interrupted = report is None
+    if report is None:
+        from learnflow_infra.host import interruption, process
+
+        process.interrupt(_ENDING_SECONDS)
+        work.join(_TIDYING_SECONDS)
+        report = Report(arguments.command, findings=interruption.failure().findings)
+    progress.close()
+    report.seconds = time.monotonic() - started
+    said_all = interrupted and arguments.command == "connect"  # it ends no other way
+    code = int(report.exit_code) if said_all else _end(report, as_json=arguments.json)
+    if interrupted:
+        os._exit(code)  # a thread that still waits for something is left behind
+    return code
+
+
+def _on_signals(act: Callable[..., None]) -> None:
     import signal
 
     # Also where a shell started it in the background, with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, act)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup asks
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
-    started = time.monotonic()
-    from learnflow_infra.report import Progress
-
-    progress = Progress()
-    try:
-        report = _carry_out(arguments, argv, progress)
-    except KeyboardInterrupt:
-        if arguments.command == "connect":  # it has said all, and ends no other way
-            from learnflow_infra.findings.causes import Exit
-
-            progress.close()
-            return int(Exit.INTERRUPTED)
-        report = _failed("interrupted", "stopped before the end", arguments.command)
-    progress.close()
-    if report is None:
-        return 0
-    report.seconds = time.monotonic() - started
-    return _end(report, as_json=arguments.json)
+        signal.signal(signal.SIGHUP, act)
 
 
-def _carry_out(arguments: argparse.Namespace, argv: list[str], progress: Progress) -> Report | None:
+def _carry_out(arguments: argparse.Namespace, argv: list[str], progress: Progress) -> Report:
     from learnflow_infra.report import Report
 
-    report: Report | None
     try:
         report = _command(arguments, progress)
-    except Exception as error:
+    except BaseException as error:  # whatever it is, the main thread waits for a report
         report = Report(arguments.command, findings=_findings(error))
-    if report and (getattr(arguments, "verbose", False) or getattr(arguments, "report", None)):
+    if getattr(arguments, "verbose", False) or getattr(arguments, "report", None):
         progress.say("gathering what else there is to know")
         try:
             _add_rest(arguments, argv, report)
@@ -93,7 +108,7 @@ def _carry_out(arguments: argparse.Namespace, argv: list[str], progress: Progres
     return report
 
 
-def _findings(error: Exception) -> Sequence[Finding]:
+def _findings(error: BaseException) -> Sequence[Finding]:
     from learnflow_infra.findings.failures import Failure, finding
 
     if isinstance(error, Failure):
@@ -102,7 +117,7 @@ def _findings(error: Exception) -> Sequence[Finding]:
     return [finding("internal-error", f"{type(error).__name__}: {error}"[:300])]
 
 
-def _command(arguments: argparse.Namespace, progress: Progress) -> Report | None:
+def _command(arguments: argparse.Namespace, progress: Progress) -> Report:
     from learnflow_infra.host.deadline import Deadline
 
     command = arguments.command
@@ -154,8 +169,7 @@ def _command(arguments: argparse.Namespace, progress: Progress) -> Report | None
             progress.close()
             emit(report, as_json=arguments.json)
 
-        connect(request, ready)
-        return None
+        return connect(request, ready)
     if command == "role":
         from learnflow_infra.commands.role import role
 
@@ -199,7 +213,7 @@ def _end(report: Report, *, as_json: bool) -> int:
 
     try:
         emit(report, as_json=as_json)
-    except BrokenPipeError:
+    except OSError:  # the pipe's reader or the terminal is gone
         sys.stderr.close()
     return int(report.exit_code)
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from report_schema import valid
+
 COMMAND = Path(sys.executable).with_name("learnflow-infra")
 NAMESPACE = "learnflow"
 STAND_IN = Path(__file__).with_name("minikube")
@@ -29,8 +31,7 @@ class Answer:
 
     @property
     def json(self) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(self.stdout)
-        return answer
+        return valid(self.stdout)
 
     @property
     def codes(self) -> list[str]:
@@ -237,7 +238,7 @@ def elsewhere(person: Person, request: pytest.FixtureRequest) -> Iterator[str]:
     name = f"test-{request.node.name.replace('_', '-')[:40].rstrip('-')}"
     person.settings(f'[cluster]\nnamespace = "{name}"\n')
     yield name
-    answer = person.administer("down", "--purge")
+    answer = person.administer("down", "--purge", "--yes")
     assert answer.exit_code == 0, answer.stdout
     person.settings("")
 

@@ -113,7 +113,7 @@ def test_a_fault_at_each_step_of_up_and_at_last_none(through: Through, elsewhere
     answer = through.run("up", "postgres")
     assert answer.exit_code == 0, answer.stdout
     steps = [each for each in through.asked if "/" not in each.resource]
-    assert through.person.run("down", "--purge").exit_code == 0
+    assert through.person.run("down", "--purge", "--yes").exit_code == 0
     names = [each for each in FAULTS if each not in SILENT]
     for n, asked in enumerate(steps):
         meet(through, names[n % len(names)], asked, "up", "postgres")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import secrets
 import socket
 import ssl
@@ -15,6 +14,8 @@ import kafka
 import pg8000.native
 import pytest
 
+from report_schema import valid
+
 from .conftest import NAMESPACE, Person
 
 
@@ -23,7 +24,7 @@ def connections(deployed: Person) -> Iterator[dict[str, Any]]:
     process = deployed.start("connect", "--json")
     assert process.stdout is not None
     try:
-        yield json.loads(process.stdout.readline())["connections"]
+        yield valid(process.stdout.readline())["connections"]
     finally:
         process.terminate()
         process.wait(20)

@@ -40,7 +40,7 @@ def test_down_keeps_the_data_and_up_brings_it_back(person: Person, elsewhere: st
 def test_purge_removes_the_data_and_the_namespace(person: Person, elsewhere: str) -> None:
     answer = person.run("up", "postgres")
     assert answer.exit_code == 0, answer.stdout
-    answer = person.administer("down", "--purge", "--json")
+    answer = person.administer("down", "--purge", "--yes", "--json")
     assert answer.exit_code == 0
     assert f"namespace/{elsewhere}" in answer.json["removed"]
     assert elsewhere not in person.kubectl("get", "namespaces", "-o", "name")
@@ -52,7 +52,7 @@ def test_purge_removes_the_data_and_the_namespace(person: Person, elsewhere: str
         volumes = json.loads(person.kubectl("get", "persistentvolumes", "-o", "json"))["items"]
         claims = [each["spec"]["claimRef"]["namespace"] for each in volumes]
     assert elsewhere not in claims
-    assert person.administer("down", "--purge").stdout.startswith("nothing to remove")
+    assert person.administer("down", "--purge", "--yes").stdout.startswith("nothing to remove")
     answer = person.administer("up", "postgres", "--json")  # makes the namespace anew
     assert answer.exit_code == 0, answer.stdout
     assert f"namespace/{elsewhere}" in answer.json["changed"]
@@ -64,7 +64,7 @@ def test_purge_leaves_a_namespace_that_holds_something_of_others(
     answer = person.run("up", "postgres")
     assert answer.exit_code == 0, answer.stdout
     person.kubectl("create", "configmap", "someone", "--from-literal=a=b", "-n", elsewhere)
-    answer = person.administer("down", "--purge", "--json")
+    answer = person.administer("down", "--purge", "--yes", "--json")
     assert answer.exit_code == 0
     assert "configmaps/someone" in answer.json["notes"][0]
     assert "someone" in person.kubectl("get", "configmaps", "-n", elsewhere, "-o", "name")

@@ -71,7 +71,7 @@ def test_nothing_is_granted_that_is_not_asked(through: Through, elsewhere: str) 
         life("up", "postgres")  # what is unscheduled is looked at
     finally:
         person.kubectl("uncordon", layout.NAME)
-    life("down", "--purge")
+    life("down", "--purge", "--yes")
     own, other = rights(steps, elsewhere)
     assert own ^ printed(person, "Role") == LATER
     assert other ^ printed(person, "ClusterRole") == set()
@@ -144,7 +144,7 @@ def test_each_missing_right_is_named(through: Through, elsewhere: str) -> None: 
         return [(x.verb, x.group, x.resource) for x in asked]
 
     ups, verifies, downs = steps("up", "postgres"), steps("verify", "postgres"), steps("down")
-    assert person.run("down", "--purge").exit_code == 0
+    assert person.run("down", "--purge", "--yes").exit_code == 0
     for right in ups:
         if right not in verifies:
             named(person, elsewhere, right, "up", "postgres")
@@ -163,7 +163,7 @@ def test_without_the_cluster_role_all_works(person: Person, elsewhere: str) -> N
         answer = person.run("up", "postgres", "--json")
         assert answer.exit_code == 0, answer.stdout
         assert person.run("verify", "postgres").exit_code == 0
-        assert person.run("down", "--purge").exit_code == 0
+        assert person.run("down", "--purge", "--yes").exit_code == 0
     finally:
         person.permit()
 
@@ -171,7 +171,7 @@ def test_without_the_cluster_role_all_works(person: Person, elsewhere: str) -> N
 def test_a_purge_leaves_a_namespace_that_only_others_may_delete(
     person: Person, elsewhere: str
 ) -> None:
-    answer = person.run("down", "--purge", "--json")
+    answer = person.run("down", "--purge", "--yes", "--json")
     assert answer.exit_code == 0
     assert "only who may delete it" in answer.json["notes"][0]
     assert elsewhere in person.kubectl("get", "namespaces", "-o", "name")

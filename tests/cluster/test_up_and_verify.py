@@ -8,13 +8,7 @@ import re
 import signal
 import time
 
-import jsonschema
-
-from learnflow_infra.host import paths
-
 from .conftest import NAMESPACE, Person
-
-SCHEMA = json.loads((paths.shipped("skills").parent / "docs/report.schema.json").read_text())
 
 
 def writes(person: Person) -> float:
@@ -44,7 +38,6 @@ def test_verify_answers_scripts_with_one_documented_object(deployed: Person) -> 
     answer = deployed.run("verify", "--json")
     assert answer.exit_code == 0
     assert len(answer.stdout.encode()) <= 1500
-    jsonschema.validate(answer.json, SCHEMA)
     assert answer.json["ok"] is True
     assert {each["name"]: each["pods"] for each in answer.json["services"]} == {
         "kafka": {"ready": 1, "total": 1},

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import io
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import jsonschema
 import pytest
 
 from learnflow_infra import cli
 from learnflow_infra.host import paths
+from report_schema import valid
 
-SCHEMA = json.loads((paths.shipped("skills").parent / "docs/report.schema.json").read_text())
 README = (paths.shipped("skills").parent / "README.md").read_text()
 
 
@@ -38,8 +37,7 @@ def test_wrong_usage_is_a_sentence_and_exit_2(
     capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
     assert cli.run([*arguments, "--json"]) == 2
-    body = json.loads(capsys.readouterr().out)
-    jsonschema.validate(body, SCHEMA)
+    body = valid(capsys.readouterr().out)
     assert said in body["findings"][0]["message"]
     assert body["findings"][0]["remedy"]
     assert cli.run(arguments) == 2
@@ -48,8 +46,7 @@ def test_wrong_usage_is_a_sentence_and_exit_2(
 
 def test_render_asks_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["render", "--json"]) == 0
-    body = json.loads(capsys.readouterr().out)
-    jsonschema.validate(body, SCHEMA)
+    body = valid(capsys.readouterr().out)
     kinds = {each["kind"] for each in body["manifests"]}
     assert kinds == {"Namespace", "ConfigMap", "NetworkPolicy", "Service", "StatefulSet"}
 
@@ -76,3 +73,13 @@ def test_a_broken_pipe_is_no_traceback(tmp_path: Path) -> None:
     script = f"{sys.executable} -m learnflow_infra render 2>{tmp_path}/errors | true"
     subprocess.run(["sh", "-c", script], check=True)
     assert "Traceback" not in (tmp_path / "errors").read_text()
+
+
+def test_a_purge_that_nobody_can_confirm_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert cli.run(["down", "--purge", "--json", "--context", "nowhere"]) == 2
+    (found,) = valid(capsys.readouterr().out)["findings"]
+    assert found["code"] == "usage"
+    assert "--yes" in found["remedy"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import jsonschema
 import pytest
@@ -16,8 +18,7 @@ from learnflow_infra.findings.causes import CAUSES
 from learnflow_infra.findings.failures import Finding, finding
 from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host import paths
-
-SCHEMA = json.loads((paths.shipped("skills").parent / "docs/report.schema.json").read_text())
+from report_schema import SCHEMA, valid
 
 GOOD = report.Report(
     "verify",
@@ -33,7 +34,7 @@ GOOD = report.Report(
 def test_success_for_both_is_at_most_400_bytes_of_text_and_1500_of_json() -> None:
     assert len(report.to_text(GOOD, color=False).encode()) <= 400
     assert len(report.to_json(GOOD).encode()) <= 1500
-    jsonschema.validate(json.loads(report.to_json(GOOD)), SCHEMA)
+    valid(report.to_json(GOOD))
 
 
 @given(st.lists(st.text(max_size=5000), min_size=1, max_size=30))
@@ -50,7 +51,7 @@ def test_json_is_valid_and_at_most_4000_bytes_whatever_it_holds(messages: list[s
     end = report.Report("up", [verdict], changed=messages, details={"notes": messages})
     text = report.to_json(end)
     assert len(text.encode()) <= 4000
-    jsonschema.validate(json.loads(text), SCHEMA)
+    valid(text)
 
 
 def test_the_exit_code_is_that_of_the_first_finding() -> None:
@@ -105,8 +106,7 @@ def test_every_cause_says_what_it_means_and_what_to_do(code: str) -> None:
     cause = CAUSES[code]
     assert cause.meaning.endswith(".")
     assert cause.remedy.endswith(".")
-    body = json.loads(report.to_json(report.Report("up", findings=[finding(code, "x")])))
-    jsonschema.validate(body, SCHEMA)
+    body = valid(report.to_json(report.Report("up", findings=[finding(code, "x")])))
     assert body["exit_code"] == cause.exit
 
 
@@ -128,3 +128,72 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -
 def test_the_page_of_causes_is_the_table_s() -> None:
     page = paths.shipped("skills").parent / "docs/causes.md"
     assert page.read_text() == causes.reference(), "make docs"
+
+
+def objects_in(schema: object) -> Iterator[dict[str, Any]]:
+    """Each part of a schema that describes an object."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "object":
+            yield schema
+        for each in schema.values():
+            yield from objects_in(each)
+
+
+def test_no_object_of_the_schema_is_left_open() -> None:
+    manifests = SCHEMA["properties"]["manifests"]["items"]
+    for each in objects_in(SCHEMA):
+        assert each["additionalProperties"] is not True or each is manifests
+
+
+def test_what_is_no_member_of_a_service_is_no_optional_one_either() -> None:
+    """A search and replace once put doctor's checks into every service."""
+    for each in objects_in(SCHEMA):
+        if each is not SCHEMA and "properties" in each:
+            assert set(each["required"]) == set(each["properties"])
+    body = json.loads(report.to_json(GOOD))
+    body["services"][0]["checks"] = []
+    with pytest.raises(jsonschema.ValidationError, match="'checks' was unexpected"):
+        valid(json.dumps(body))
+
+
+def test_a_member_that_the_schema_does_not_have_is_refused() -> None:
+    with pytest.raises(jsonschema.ValidationError, match="'stats' was unexpected"):
+        valid(report.to_json(report.Report("status", details={"stats": []})))
+
+
+CHECKED = report.Report(
+    "doctor",
+    cluster=GOOD.cluster,
+    checks=[
+        report.Check("python", "3.11"),
+        report.Check("minikube", "there is none", "-"),
+        report.Check("disk", "1 GiB free", "warn", "Free some."),
+        report.Check.failed("room", finding("room-missing", "full")),
+    ],
+)
+
+
+def test_the_checks_of_doctor_are_as_the_schema_says() -> None:
+    levels = [each["level"] for each in valid(report.to_json(CHECKED))["checks"]]
+    assert levels == ["ok", "-", "warn", "FAIL"]
+
+
+def test_progress_repeats_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = report.Progress()
+    said = ["kafka: 0 of 1", "kafka: 1 of 1", "postgres: 1 of 1", "kafka: 1 of 1", "kafka: 0 of 1"]
+    for each in said:
+        progress.say(each)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition("] ")[2] for line in lines] == [*said[:3], said[4]]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_line_of_progress_is_short(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(report, "_columns", lambda: 1000)
+    report.Progress().say("postgres:17: no registry gave it (" + "dial\ntcp " * 50)
+    line = stream.getvalue().removeprefix("\r\033[K").rstrip("\n")
+    assert len(line) == 100
+    assert line.endswith("…")

@@ -7,7 +7,6 @@ import errno
 import hashlib
 import shlex
 import socket
-import threading
 from collections.abc import Callable, Iterator
 
 from learnflow_infra import cluster
@@ -15,7 +14,7 @@ from learnflow_infra.cluster import Provider
 from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.diagnosis.state import judge
 from learnflow_infra.findings.failures import Failure, finding
-from learnflow_infra.host import paths
+from learnflow_infra.host import interruption, paths
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.listener import Listener
@@ -31,7 +30,7 @@ _LOCALHOST = ("127.0.0.1", "::1")
 _NO_SUCH_ADDRESS = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
-def connect(request: Request, ready: Callable[[Report], None]) -> None:
+def connect(request: Request, ready: Callable[[Report], None]) -> Report:
     """Open the ports, hand over a report of what a client needs, and serve until interrupted.
 
     Each connection is a port-forward of its own, so that a restarted pod breaks no later one.
@@ -73,10 +72,10 @@ def connect(request: Request, ready: Callable[[Report], None]) -> None:
                 details={"connections": hints},
             )
         )
-        wake = threading.Event()
-        while not wake.wait(1):
+        while not interruption.begun.wait(1):
             deadline.remaining()
             kube.require_alive()
+        raise interruption.failure()
 
 
 def _require_deployed(kube: Kube, settings: Settings, service: Service) -> None:

@@ -26,6 +26,9 @@ def down(request: Request, *, purge: bool, confirmed: bool) -> Report:
     settings, deadline, say = request.settings, request.deadline, request.say
     namespace = settings.cluster.namespace
     names = [service.name for service in request.services]
+    if purge and not confirmed and not (sys.stdin and sys.stdin.isatty()):
+        message = "--purge removes all data, and there is no terminal to ask on"
+        raise Failure(finding("usage", message, remedy="Pass --yes if the data is to go."))
     provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
     if purge and not confirmed:
         _ask(f"Remove {' and '.join(names)} with all data from {provider.context}/{namespace}?")
@@ -61,8 +64,6 @@ def down(request: Request, *, purge: bool, confirmed: bool) -> Report:
 
 
 def _ask(question: str) -> None:
-    if not sys.stdin.isatty():
-        return
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Failure(finding("declined", "nothing was removed"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host import interruption
 
 
 class Deadline:
@@ -17,6 +18,8 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
+        # One that is made after an interruption is for tidying up, and holds.
+        self._tidying = interruption.begun.is_set()
         self._outer: Deadline | None = None
         self._step = ""
         self._code = ""
@@ -24,12 +27,12 @@ class Deadline:
     def remaining(self) -> float:
         """Seconds left, always positive. Raises Failure after it, as `failure` tells it."""
         left = self._end - time.monotonic()
-        if left <= 0:
+        if left <= 0 or self._interrupted():
             raise self.failure()
         return left
 
     def passed(self) -> bool:
-        return time.monotonic() >= self._end
+        return self._interrupted() or time.monotonic() >= self._end
 
     def within(self, seconds: float, step: str = "a step", *, code: str = "step-slow") -> Deadline:
         """A deadline for one step: at most `seconds` from now, and never later than this one.
@@ -43,6 +46,8 @@ class Deadline:
 
     def failure(self, what: str = "") -> Failure:
         """What to raise of something that was waited for until the deadline."""
+        if self._interrupted():
+            return interruption.failure()
         if self._outer is None:
             waited = f", waiting for {what}" if what else ""
             return Failure(
@@ -52,3 +57,6 @@ class Deadline:
             return self._outer.failure(what)
         message = f"{what or self._step} did not end within {self.seconds:g} s"
         return Failure(finding(self._code, message))
+
+    def _interrupted(self) -> bool:
+        return interruption.begun.is_set() and not self._tidying

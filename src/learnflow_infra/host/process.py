@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
 import subprocess
+import threading
+import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from learnflow_infra.host import interruption
 from learnflow_infra.host.deadline import Deadline
+
+_started: weakref.WeakSet[subprocess.Popen[bytes]] = weakref.WeakSet()
+_starting = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -77,16 +85,22 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a command in a session of its own, so that `end` reaches everything it starts.
 
-    Without `stdin` it reads from nothing: it can never wait for the user. Raises OSError.
+    Without `stdin` it reads from nothing: it can never wait for the user. Raises OSError, and
+    Failure(interrupted) once the command is.
     """
-    return subprocess.Popen(
-        list(argv),
-        stdin=subprocess.DEVNULL if stdin is None else stdin,
-        stdout=stdout,
-        stderr=stderr,
-        env={**os.environ, **env} if env else None,
-        start_new_session=True,
-    )
+    with _starting:
+        if interruption.begun.is_set():
+            raise interruption.failure()
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env={**os.environ, **env} if env else None,
+            start_new_session=True,
+        )
+        _started.add(process)
+    return process
 
 
 def end(process: subprocess.Popen[bytes], grace: float = 1.0) -> None:
@@ -105,3 +119,22 @@ def end(process: subprocess.Popen[bytes], grace: float = 1.0) -> None:
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             stream.close()
+
+
+def interrupt(grace: float) -> None:
+    """Begin the interruption: end all that was started, killed after `grace` seconds."""
+    with _starting:
+        interruption.begun.set()
+        running = [each for each in _started if each.returncode is None]
+    _signal(running, signal.SIGTERM)
+    until = time.monotonic() + grace
+    for process in running:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, until - time.monotonic()))
+    _signal(running, signal.SIGKILL)
+
+
+def _signal(processes: Sequence[subprocess.Popen[bytes]], number: int) -> None:
+    for process in processes:
+        with contextlib.suppress(OSError):  # its group is gone
+            os.killpg(process.pid, number)

@@ -42,6 +42,7 @@ class Kube:
     """
 
     def __init__(self, kubectl: Sequence[str], context: str, deadline: Deadline) -> None:
+        deadline.remaining()
         self.context = context
         self.deadline = deadline
         self._proxy = KubectlProxy(kubectl, context)

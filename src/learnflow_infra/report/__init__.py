@@ -23,6 +23,7 @@ _MOST_FINDINGS = 5
 _MOST_ROW = 200
 _MOST_BYTES = 2000
 _MOST_JSON_BYTES = 4000
+_MOST_PROGRESS = 100
 # How long a string and how many members of a list or object may be, tried in this order.
 _CUTS = ((1000, 100), (400, 50), (200, 20), (80, 10), (40, 8))
 
@@ -244,16 +245,21 @@ class Progress:
         self._live = self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._started = time.monotonic()
         self._open = False
+        self._last: dict[str, str] = {}
 
     def say(self, text: str) -> None:
-        """One step, in a few words."""
+        """One step, in a few words. What was last said of the same thing is not said again."""
+        subject = text.partition(":")[0]
+        if self._last.get(subject) == text:
+            return
+        self._last[subject] = text
         line = f"[{time.monotonic() - self._started:5.1f} s] {clean(text)}"
         if self._live:
-            width = max(20, _columns()) - 1
-            self._stream.write(f"\r\033[K{line[:width]}")
+            width = min(_MOST_PROGRESS, max(20, _columns()) - 1)
+            self._stream.write(f"\r\033[K{_cut(line, width, 0)}")
             self._open = True
         else:
-            self._stream.write(line[:300] + "\n")
+            self._stream.write(_cut(line, _MOST_PROGRESS, 0) + "\n")
         self._stream.flush()
 
     def close(self) -> None:
