@@ -8,7 +8,10 @@ CloudEvents lines in place of a status.
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +21,14 @@ from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, Completed, run
 
-_ASK_SECONDS = 30.0
+_ASK_SECONDS = 15.0
 _NO_PROFILE = 85
+# Its words are understood, so they have to be English and without pictures.
+_ENVIRONMENT = {"LC_ALL": "C", "MINIKUBE_IN_STYLE": "false"}
+
+_EXITING = re.compile(r"Exiting due to ([A-Z][A-Z0-9_]+: .*)")
+_SUGGESTION = re.compile(r"\W*Suggestion: (.*)")
+_DRAWN = "╭│╰"
 
 
 class Minikube:
@@ -88,35 +97,74 @@ class Minikube:
         if self.state(deadline) == "running":
             return
         say(f"Minikube profile {self.profile} is stopped: starting it")
-        try:
-            run([self._command, "start", "-p", self.profile], deadline=deadline)
-        except CommandFailed as error:
-            message = f"minikube start -p {self.profile}: {error.reason}"
-            raise Failure(finding("minikube-start-failed", message)) from error
+        argv = [self._command, "start", "-p", self.profile]
+        remedy = f"Run `minikube stop -p {self.profile}`, then `minikube start -p {self.profile}`."
+        _call(argv, deadline, code="minikube-start-failed", remedy=remedy)
 
     def images(self, deadline: Deadline) -> set[str] | None:
-        listed = run([self._command, "-p", self.profile, "image", "ls"], deadline=deadline)
+        argv = [self._command, "-p", self.profile, "image", "ls"]
+        listed = _call(argv, _asking(deadline))
         return {canonical(line.strip()) for line in listed.stdout.splitlines() if line.strip()}
 
     def pull(self, reference: str, deadline: Deadline) -> None:
-        run([self._command, "-p", self.profile, "image", "pull", reference], deadline=deadline)
+        """Ask for it; that Minikube ends well does not say that it came."""
+        _call([self._command, "-p", self.profile, "image", "pull", reference], deadline)
 
     def load(self, archive: Path, deadline: Deadline) -> None:
-        run([self._command, "-p", self.profile, "image", "load", str(archive)], deadline=deadline)
+        """Ask for it; that Minikube ends well does not say that it came."""
+        _call([self._command, "-p", self.profile, "image", "load", str(archive)], deadline)
 
 
-def _ask(argv: list[str], deadline: Deadline) -> Completed:
-    limit = deadline.within(_ASK_SECONDS, code="minikube-broken")
+def version(command: str, deadline: Deadline) -> str:
+    """Minikube's version, such as `v1.38.1`. Raises Failure(minikube-broken)."""
+    return _call([command, "version", "--short"], _asking(deadline)).stdout.strip()
+
+
+def _asking(deadline: Deadline) -> Deadline:
+    return deadline.within(_ASK_SECONDS, "minikube", code="minikube-broken")
+
+
+def _ask(argv: Sequence[str], deadline: Deadline) -> Completed:
+    """What a command whose exit code tells a state answers. Raises Failure(minikube-broken)."""
+    return _call(argv, _asking(deadline), expect=None)
+
+
+def _call(
+    argv: Sequence[str],
+    deadline: Deadline,
+    *,
+    expect: Sequence[int] | None = (0,),
+    code: str = "minikube-broken",
+    remedy: str | None = None,
+) -> Completed:
+    """One call of Minikube. Raises Failure of the code, with Minikube's own reason and its own
+    suggestion before the remedy."""
     try:
-        return run(argv, deadline=limit, expect=None)
+        return run(argv, deadline=deadline, env=_ENVIRONMENT, expect=expect)
     except CommandFailed as error:
-        raise Failure(finding("minikube-broken", str(error))) from error
+        reason, suggestion = understood(error.completed)
+        message = f"{' '.join(('minikube', *argv[1:]))[:200]}: {reason}"
+        told = finding(code, message, remedy=remedy)
+        if suggestion:
+            told = replace(told, remedy=f"Minikube suggests: {suggestion} Else: {told.remedy}")
+        raise Failure(told) from error
+
+
+def understood(failed: Completed) -> tuple[str, str]:
+    """Why a call failed, and what Minikube suggests, if anything: of a report whose last lines
+    are a drawn box or an address."""
+    lines = [line.strip() for line in (*failed.stderr.splitlines(), *failed.stdout.splitlines())]
+    suggestion = next((found[1] for line in lines if (found := _SUGGESTION.match(line))), "")
+    exiting = next((found[1] for line in lines if (found := _EXITING.search(line))), "")
+    said = [line for line in lines if line and line[0] not in _DRAWN and "http" not in line]
+    reason = exiting or (said[-1].lstrip("X* ") if said else f"exit code {failed.exit_code}")
+    return reason[:300], suggestion[:300]
 
 
 def _parsed(answer: Completed) -> Any:
     try:
         return json.loads(answer.stdout)
     except ValueError as error:
-        said = (answer.stdout or answer.stderr).strip()[:200] or "nothing"
+        said = understood(answer)[0] or "nothing"
         message = f"{' '.join(answer.argv[:3])} (exit {answer.exit_code}) said: {said}"
         raise Failure(finding("minikube-broken", message)) from error

@@ -217,7 +217,7 @@ CAUSES = _table(
         Cause(
             "minikube-broken",
             Exit.NO_CLUSTER,
-            "minikube gave no usable answer.",
+            "minikube failed, or gave no usable answer in time.",
             "Run the named command by hand, or name a cluster with --context.",
         ),
         Cause(
