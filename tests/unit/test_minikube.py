@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,3 +125,50 @@ def test_one_that_does_not_answer_is_not_told_as_the_commands_time(
     told = failing(lambda: minikube.state(Deadline(30)))
     assert told.code == "minikube-broken"
     assert "did not end within 0.2 s" in told.message
+
+
+def profiles(*names: str) -> str:
+    valid = [{"Name": each, "Status": "Skipped", "Config": {}} for each in names]
+    return json.dumps({"invalid": [], "valid": valid})
+
+
+LIST = "profile list -o json --light"
+STOPPED = ("Stopped", "Stopped", "Stopped")
+
+
+def found(deadline: Deadline) -> str:
+    minikube, _ = Minikube.find(deadline)
+    assert minikube is not None
+    return minikube.profile
+
+
+def test_the_only_profile_is_used_without_a_further_question(stub: Stub) -> None:
+    stub.says(LIST, profiles("work"))
+    assert found(Deadline(5)) == "work"
+    assert len(stub.calls) == 1
+
+
+def test_of_two_that_run_the_active_one_is_used(stub: Stub) -> None:
+    stub.says(LIST, profiles("minikube", "work"))
+    stub.says("profile", "work\n")
+    stub.says("status", node())
+    assert found(Deadline(5)) == "work"
+
+
+def test_one_that_runs_goes_before_the_active_one(stub: Stub) -> None:
+    stub.says(LIST, profiles("minikube", "work"))
+    stub.says("profile", "work\n")
+    stub.says("status -p work", node(*STOPPED), exit_code=7)
+    stub.says("status -p minikube", node())
+    assert found(Deadline(5)) == "minikube"
+
+
+def test_a_second_profile_that_does_not_answer_holds_nobody_up(
+    stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("learnflow_infra.cluster.minikube._OTHERS_SECONDS", 0.3)
+    stub.says(LIST, profiles("minikube", "dead"))
+    stub.says("profile", "minikube\n")
+    stub.says("status -p minikube", node(*STOPPED), exit_code=7)
+    stub.does("status -p dead", "exec sleep 60")
+    assert found(Deadline(5)) == "minikube"

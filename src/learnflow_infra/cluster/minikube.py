@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, Completed, run
 
 _ASK_SECONDS = 15.0
+_OTHERS_SECONDS = 5.0
 _NO_PROFILE = 85
 # Its words are understood, so they have to be English and without pictures.
 _ENVIRONMENT = {"LC_ALL": "C", "MINIKUBE_IN_STYLE": "false"}
@@ -47,19 +49,28 @@ class Minikube:
         command = shutil.which("minikube")
         if command is None:
             return None, "there is no minikube on the PATH"
-        answer = _ask([command, "profile", "list", "-o", "json"], deadline)
-        profiles = _parsed(answer).get("valid") or []
-        if not profiles:
-            return None, "minikube has no profile"
-        best = max(
-            profiles,
-            key=lambda each: (
-                each.get("Status") in ("OK", "Running"),
-                bool(each.get("Active")),
-                each.get("Name") == "minikube",
-            ),
-        )
-        return cls(command, str(best["Name"])), ""
+        # Not with their states: for a profile that does not answer that takes half a minute.
+        listed = _parsed(_ask([command, "profile", "list", "-o", "json", "--light"], deadline))
+        profiles = [cls(command, str(each["Name"])) for each in listed.get("valid") or []]
+        if len(profiles) < 2:
+            return next(iter(profiles), None), "minikube has no profile"
+        active = _ask([command, "profile"], deadline).stdout.strip()
+        profiles.sort(key=lambda each: (each.profile != active, each.profile != "minikube"))
+        if profiles[0]._runs(deadline):
+            return profiles[0], ""
+        with ThreadPoolExecutor(len(profiles)) as pool:
+            states = pool.map(lambda each: each._runs(deadline), profiles[1:])
+            running = [each for each, runs in zip(profiles[1:], states, strict=True) if runs]
+        return [*running, profiles[0]][0], ""
+
+    def _runs(self, deadline: Deadline) -> bool:
+        """Whether it does; one that does not answer soon, or not well, does not."""
+        step = deadline.within(_OTHERS_SECONDS, "minikube status", code="minikube-broken")
+        try:
+            return self.state(step) == "running"
+        except Failure:
+            deadline.remaining()
+            return False
 
     @property
     def context(self) -> str:
