@@ -172,3 +172,53 @@ def test_a_second_profile_that_does_not_answer_holds_nobody_up(
     stub.says("status -p minikube", node(*STOPPED), exit_code=7)
     stub.does("status -p dead", "exec sleep 60")
     assert found(Deadline(5)) == "minikube"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "remedy"),
+    [
+        (node(server="Paused"), "minikube is paused", "minikube unpause -p minikube"),
+        (node(server="Stopped"), "the API server of", "minikube stop -p minikube"),
+        (node(kubelet="Stopped"), "the kubelet of", "minikube stop -p minikube"),
+        (
+            node().replace("Configured", "Misconfigured"),
+            "the kubeconfig does not lead to",
+            "minikube update-context -p minikube",
+        ),
+    ],
+)
+def test_what_runs_in_part_is_named_as_that(
+    stub: Stub, minikube: Minikube, status: str, message: str, remedy: str
+) -> None:
+    stub.says("status", status, exit_code=2)
+    told = failing(lambda: minikube.state(Deadline(5)))
+    assert told.code == "cluster-not-running"
+    assert message in told.message
+    assert remedy in told.remedy
+
+
+def test_a_long_start_shows_minikubes_steps_once_they_come(
+    stub: Stub, minikube: Minikube, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    stub.says("status", node(server="Stopped"), exit_code=2)
+    # It goes on only once its first step was shown.
+    stub.does("start", f"echo '* Restarting the machine'; until [ -e {seen} ]; do :; done; echo ok")
+    steps: list[str] = []
+
+    def say(text: str) -> None:
+        steps.append(text)
+        if text.startswith("minikube:"):
+            seen.touch()
+
+    minikube.up(Deadline(10), say)
+    assert steps == [
+        "the API server of Minikube profile minikube is stopped: starting it",
+        "minikube: Restarting the machine",
+    ]
+
+
+def test_a_start_that_hangs_ends_at_the_commands_deadline(stub: Stub, minikube: Minikube) -> None:
+    stub.says("status", node(*STOPPED), exit_code=7)
+    stub.does("start", "echo '* Starting'; exec sleep 60")
+    assert failing(lambda: minikube.up(Deadline(1), quiet)).code == "deadline-passed"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,8 @@ from learnflow_infra.host.process import CommandFailed, Completed, run
 
 _ASK_SECONDS = 15.0
 _OTHERS_SECONDS = 5.0
+_MOST_STEP = 100  # characters
+_HOST, _PAUSED, _KUBECONFIG = "the host", "all", "the kubeconfig"
 _NO_PROFILE = 85
 # Its words are understood, so they have to be English and without pictures.
 _ENVIRONMENT = {"LC_ALL": "C", "MINIKUBE_IN_STYLE": "false"}
@@ -81,20 +83,28 @@ class Minikube:
         return kubectl_on_path() or (self._command, "-p", self.profile, "kubectl", "--")
 
     def state(self, deadline: Deadline) -> Literal["absent", "stopped", "running"]:
+        """Raises Failure(cluster-not-running) where it runs in part."""
         nodes = self._status(deadline)
         if nodes is None:
             return "absent"
-        paused = any(node.get("APIServer") == "Paused" for node in nodes)
-        if paused:
-            message = f"the Minikube profile {self.profile} is paused"
-            remedy = f"Run `minikube unpause -p {self.profile}`."
-            raise Failure(finding("cluster-not-running", message, remedy=remedy))
-        control = [node for node in nodes if not node.get("Worker")]
-        well = all(node.get("Host") == "Running" for node in nodes) and all(
-            node.get("APIServer") == "Running" and node.get("Kubeconfig") == "Configured"
-            for node in control
-        )
-        return "running" if well else "stopped"
+        part = _not_running(nodes)
+        if part == _HOST:
+            return "stopped"
+        if part is not None:
+            raise self._in_part(part)
+        return "running"
+
+    def _in_part(self, part: str) -> Failure:
+        own = f"-p {self.profile}"
+        message = f"the Minikube profile {self.profile} is paused"
+        remedy = f"Run `minikube unpause {own}`."
+        if part == _KUBECONFIG:
+            message = f"the kubeconfig does not lead to the Minikube profile {self.profile}"
+            remedy = f"Run `minikube update-context {own}`."
+        elif part != _PAUSED:
+            message = f"{part} of the Minikube profile {self.profile} is stopped"
+            remedy = f"Run `minikube stop {own}`, then `minikube start {own}`."
+        return Failure(finding("cluster-not-running", message, remedy=remedy))
 
     def _status(self, deadline: Deadline) -> list[dict[str, Any]] | None:
         answer = _ask([self._command, "status", "-p", self.profile, "-o", "json"], deadline)
@@ -104,13 +114,23 @@ class Minikube:
         return status if isinstance(status, list) else [status]
 
     def up(self, deadline: Deadline, say: Say) -> None:
-        """Start a stopped profile, and say so."""
-        if self.state(deadline) == "running":
+        """Start a profile that is stopped, in part or whole, and say so, with Minikube's steps."""
+        nodes = self._status(deadline)
+        part = _HOST if nodes is None else _not_running(nodes)
+        if part is None:
             return
-        say(f"Minikube profile {self.profile} is stopped: starting it")
+        if part in (_PAUSED, _KUBECONFIG):  # which no start mends
+            raise self._in_part(part)
+        what = f"Minikube profile {self.profile}"
+        say(f"{what if part == _HOST else f'{part} of {what}'} is stopped: starting it")
+
+        def on_line(line: str) -> None:
+            if line.startswith("* "):
+                say(f"minikube: {line[2:][:_MOST_STEP]}")
+
         argv = [self._command, "start", "-p", self.profile]
         remedy = f"Run `minikube stop -p {self.profile}`, then `minikube start -p {self.profile}`."
-        _call(argv, deadline, code="minikube-start-failed", remedy=remedy)
+        _call(argv, deadline, code="minikube-start-failed", remedy=remedy, on_line=on_line)
 
     def images(self, deadline: Deadline) -> set[str] | None:
         argv = [self._command, "-p", self.profile, "image", "ls"]
@@ -131,6 +151,26 @@ def version(command: str, deadline: Deadline) -> str:
     return _call([command, "version", "--short"], _asking(deadline)).stdout.strip()
 
 
+def _not_running(nodes: Sequence[dict[str, Any]]) -> str | None:
+    """What keeps the nodes from running: the first that has to be there for the others."""
+    control = [node for node in nodes if not node.get("Worker")]
+    silent = [node for node in nodes if node.get("Host") != "Running"]
+    if any(node in control for node in silent):
+        return _HOST
+    if silent:
+        return f"the node {silent[0].get('Name')}"
+    servers = [node.get("APIServer") for node in control]
+    if "Paused" in servers:
+        return _PAUSED
+    if any(server != "Running" for server in servers):
+        return "the API server"
+    if any(node.get("Kubelet") != "Running" for node in nodes):
+        return "the kubelet"
+    if any(node.get("Kubeconfig") != "Configured" for node in control):
+        return _KUBECONFIG
+    return None
+
+
 def _asking(deadline: Deadline) -> Deadline:
     return deadline.within(_ASK_SECONDS, "minikube", code="minikube-broken")
 
@@ -147,11 +187,12 @@ def _call(
     expect: Sequence[int] | None = (0,),
     code: str = "minikube-broken",
     remedy: str | None = None,
+    on_line: Callable[[str], None] | None = None,
 ) -> Completed:
     """One call of Minikube. Raises Failure of the code, with Minikube's own reason and its own
     suggestion before the remedy."""
     try:
-        return run(argv, deadline=deadline, env=_ENVIRONMENT, expect=expect)
+        return run(argv, deadline=deadline, env=_ENVIRONMENT, expect=expect, on_line=on_line)
     except CommandFailed as error:
         reason, suggestion = understood(error.completed)
         message = f"{' '.join(('minikube', *argv[1:]))[:200]}: {reason}"
