@@ -316,6 +316,15 @@ CAUSES = _table(
             shared=True,
         ),
         Cause(
+            "kubelet-unavailable",
+            Exit.UNHEALTHY,
+            "A node's kubelet does not run, or has just started and does not know its pods yet.",
+            "Repeat in a minute; if it stays, look at the node with `kubectl describe node`, and "
+            "restart it.",
+            heals=True,
+            shared=True,
+        ),
+        Cause(
             "node-under-pressure",
             Exit.NO_RESOURCES,
             "A node is short of memory, disk or process ids.",
