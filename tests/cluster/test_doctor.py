@@ -80,6 +80,11 @@ def test_what_does_not_fit_and_what_is_unsafe_is_said_before_deploying(
     [
         ("running", "ok", "v1.38.1, profile minikube: running"),
         ("stopped", "ok", "v1.38.1, profile minikube: stopped"),
+        (
+            "apiserver-killed",
+            "FAIL",
+            "cluster-not-running: the API server of the Minikube profile minikube is stopped",
+        ),
         ("no-profile", "-", "v1.38.1, without a profile"),
         ("paused", "FAIL", "cluster-not-running: the Minikube profile minikube is paused"),
     ],

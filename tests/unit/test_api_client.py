@@ -12,7 +12,7 @@ from fake_api import Answer, kube, listed, status
 
 import learnflow_infra
 from learnflow_infra.findings import failures
-from learnflow_infra.findings.causes import Exit
+from learnflow_infra.findings.causes import CAUSES, Exit
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes.errors import ApiError
@@ -32,7 +32,6 @@ def plain(code: int, text: str) -> Answer:
         status(422, "Invalid"),
         status(500, "InternalError"),
         plain(404, "404 page not found"),
-        plain(404, "pod does not exist"),
         plain(500, 'container not found ("kafka")'),
         plain(500, "rpc error: code = Unknown desc = container is in CONTAINER_EXITED state"),
     ],
@@ -70,6 +69,24 @@ def test_what_every_request_would_meet_is_of_the_cluster(
         api.list("Pod", "learnflow")
     assert failed.value.findings[0].code == code
     assert failed.value.of_cluster
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        plain(404, "pod does not exist\n"),
+        status(500, "", "error dialing backend: dial tcp 10.0.0.2:10250: connection refused"),
+        plain(500, "error dialing backend: dial tcp 10.0.0.2:10250: connection refused"),
+    ],
+)
+def test_a_kubelet_that_is_coming_back_is_no_missing_cluster(
+    tmp_path: Path, answer: Answer
+) -> None:
+    with kube(tmp_path, lambda *_: answer) as api, pytest.raises(Failure) as failed:
+        api.exec("learnflow", "postgres-0", "postgres", ["true"])
+    assert [each.code for each in failed.value.findings] == ["kubelet-unavailable"]
+    assert not failed.value.of_cluster
+    assert CAUSES["kubelet-unavailable"].heals
 
 
 def test_permission_and_load_have_words_of_their_own(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import shutil
 
 from learnflow_infra.cluster.local import LocalCluster
 from learnflow_infra.cluster.minikube import Minikube
+from learnflow_infra.cluster.minikube import version as minikube_version
+from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host.deadline import Deadline
-from learnflow_infra.host.process import CommandFailed, run
 
 
 def minikube(deadline: Deadline) -> tuple[bool, str]:
@@ -16,9 +17,9 @@ def minikube(deadline: Deadline) -> tuple[bool, str]:
     if command is None:
         return False, "not installed"
     try:
-        version = run([command, "version", "--short"], deadline=deadline).stdout.strip()
-    except CommandFailed as error:
-        return False, f"installed, but {error.reason}"
+        version = minikube_version(command, deadline)
+    except Failure as failure:
+        return False, f"installed, but {failure.findings[0].message}"
     found, _ = Minikube.find(deadline)
     if found is None:
         return False, f"{version}, without a profile"

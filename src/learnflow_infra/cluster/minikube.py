@@ -8,7 +8,11 @@ CloudEvents lines in place of a status.
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +22,17 @@ from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, Completed, run
 
-_ASK_SECONDS = 30.0
+_ASK_SECONDS = 15.0
+_OTHERS_SECONDS = 5.0
+_MOST_STEP = 100  # characters
+_HOST, _PAUSED, _KUBECONFIG = "the host", "all", "the kubeconfig"
 _NO_PROFILE = 85
+# Its words are understood, so they have to be English and without pictures.
+_ENVIRONMENT = {"LC_ALL": "C", "MINIKUBE_IN_STYLE": "false"}
+
+_EXITING = re.compile(r"Exiting due to ([A-Z][A-Z0-9_]+: .*)")
+_SUGGESTION = re.compile(r"\W*Suggestion: (.*)")
+_DRAWN = "╭│╰"
 
 
 class Minikube:
@@ -38,19 +51,28 @@ class Minikube:
         command = shutil.which("minikube")
         if command is None:
             return None, "there is no minikube on the PATH"
-        answer = _ask([command, "profile", "list", "-o", "json"], deadline)
-        profiles = _parsed(answer).get("valid") or []
-        if not profiles:
-            return None, "minikube has no profile"
-        best = max(
-            profiles,
-            key=lambda each: (
-                each.get("Status") in ("OK", "Running"),
-                bool(each.get("Active")),
-                each.get("Name") == "minikube",
-            ),
-        )
-        return cls(command, str(best["Name"])), ""
+        # Not with their states: for a profile that does not answer that takes half a minute.
+        listed = _parsed(_ask([command, "profile", "list", "-o", "json", "--light"], deadline))
+        profiles = [cls(command, str(each["Name"])) for each in listed.get("valid") or []]
+        if len(profiles) < 2:
+            return next(iter(profiles), None), "minikube has no profile"
+        active = _ask([command, "profile"], deadline).stdout.strip()
+        profiles.sort(key=lambda each: (each.profile != active, each.profile != "minikube"))
+        if profiles[0]._runs(deadline):
+            return profiles[0], ""
+        with ThreadPoolExecutor(len(profiles)) as pool:
+            states = pool.map(lambda each: each._runs(deadline), profiles[1:])
+            running = [each for each, runs in zip(profiles[1:], states, strict=True) if runs]
+        return [*running, profiles[0]][0], ""
+
+    def _runs(self, deadline: Deadline) -> bool:
+        """Whether it does; one that does not answer soon, or not well, does not."""
+        step = deadline.within(_OTHERS_SECONDS, "minikube status", code="minikube-broken")
+        try:
+            return self.state(step) == "running"
+        except Failure:
+            deadline.remaining()
+            return False
 
     @property
     def context(self) -> str:
@@ -61,20 +83,28 @@ class Minikube:
         return kubectl_on_path() or (self._command, "-p", self.profile, "kubectl", "--")
 
     def state(self, deadline: Deadline) -> Literal["absent", "stopped", "running"]:
+        """Raises Failure(cluster-not-running) where it runs in part."""
         nodes = self._status(deadline)
         if nodes is None:
             return "absent"
-        paused = any(node.get("APIServer") == "Paused" for node in nodes)
-        if paused:
-            message = f"the Minikube profile {self.profile} is paused"
-            remedy = f"Run `minikube unpause -p {self.profile}`."
-            raise Failure(finding("cluster-not-running", message, remedy=remedy))
-        control = [node for node in nodes if not node.get("Worker")]
-        well = all(node.get("Host") == "Running" for node in nodes) and all(
-            node.get("APIServer") == "Running" and node.get("Kubeconfig") == "Configured"
-            for node in control
-        )
-        return "running" if well else "stopped"
+        part = _not_running(nodes)
+        if part == _HOST:
+            return "stopped"
+        if part is not None:
+            raise self._in_part(part)
+        return "running"
+
+    def _in_part(self, part: str) -> Failure:
+        own = f"-p {self.profile}"
+        message = f"the Minikube profile {self.profile} is paused"
+        remedy = f"Run `minikube unpause {own}`."
+        if part == _KUBECONFIG:
+            message = f"the kubeconfig does not lead to the Minikube profile {self.profile}"
+            remedy = f"Run `minikube update-context {own}`."
+        elif part != _PAUSED:
+            message = f"{part} of the Minikube profile {self.profile} is stopped"
+            remedy = f"Run `minikube stop {own}`, then `minikube start {own}`."
+        return Failure(finding("cluster-not-running", message, remedy=remedy))
 
     def _status(self, deadline: Deadline) -> list[dict[str, Any]] | None:
         answer = _ask([self._command, "status", "-p", self.profile, "-o", "json"], deadline)
@@ -84,39 +114,109 @@ class Minikube:
         return status if isinstance(status, list) else [status]
 
     def up(self, deadline: Deadline, say: Say) -> None:
-        """Start a stopped profile, and say so."""
-        if self.state(deadline) == "running":
+        """Start a profile that is stopped, in part or whole, and say so, with Minikube's steps."""
+        nodes = self._status(deadline)
+        part = _HOST if nodes is None else _not_running(nodes)
+        if part is None:
             return
-        say(f"Minikube profile {self.profile} is stopped: starting it")
-        try:
-            run([self._command, "start", "-p", self.profile], deadline=deadline)
-        except CommandFailed as error:
-            message = f"minikube start -p {self.profile}: {error.reason}"
-            raise Failure(finding("minikube-start-failed", message)) from error
+        if part in (_PAUSED, _KUBECONFIG):  # which no start mends
+            raise self._in_part(part)
+        what = f"Minikube profile {self.profile}"
+        say(f"{what if part == _HOST else f'{part} of {what}'} is stopped: starting it")
+
+        def on_line(line: str) -> None:
+            if line.startswith("* "):
+                say(f"minikube: {line[2:][:_MOST_STEP]}")
+
+        argv = [self._command, "start", "-p", self.profile]
+        remedy = f"Run `minikube stop -p {self.profile}`, then `minikube start -p {self.profile}`."
+        _call(argv, deadline, code="minikube-start-failed", remedy=remedy, on_line=on_line)
 
     def images(self, deadline: Deadline) -> set[str] | None:
-        listed = run([self._command, "-p", self.profile, "image", "ls"], deadline=deadline)
+        argv = [self._command, "-p", self.profile, "image", "ls"]
+        listed = _call(argv, _asking(deadline))
         return {canonical(line.strip()) for line in listed.stdout.splitlines() if line.strip()}
 
     def pull(self, reference: str, deadline: Deadline) -> None:
-        run([self._command, "-p", self.profile, "image", "pull", reference], deadline=deadline)
+        """Ask for it; that Minikube ends well does not say that it came."""
+        _call([self._command, "-p", self.profile, "image", "pull", reference], deadline)
 
     def load(self, archive: Path, deadline: Deadline) -> None:
-        run([self._command, "-p", self.profile, "image", "load", str(archive)], deadline=deadline)
+        """Ask for it; that Minikube ends well does not say that it came."""
+        _call([self._command, "-p", self.profile, "image", "load", str(archive)], deadline)
 
 
-def _ask(argv: list[str], deadline: Deadline) -> Completed:
-    limit = deadline.within(_ASK_SECONDS, code="minikube-broken")
+def version(command: str, deadline: Deadline) -> str:
+    """Minikube's version, such as `v1.38.1`. Raises Failure(minikube-broken)."""
+    return _call([command, "version", "--short"], _asking(deadline)).stdout.strip()
+
+
+def _not_running(nodes: Sequence[dict[str, Any]]) -> str | None:
+    """What keeps the nodes from running: the first that has to be there for the others."""
+    control = [node for node in nodes if not node.get("Worker")]
+    silent = [node for node in nodes if node.get("Host") != "Running"]
+    if any(node in control for node in silent):
+        return _HOST
+    if silent:
+        return f"the node {silent[0].get('Name')}"
+    servers = [node.get("APIServer") for node in control]
+    if "Paused" in servers:
+        return _PAUSED
+    if any(server != "Running" for server in servers):
+        return "the API server"
+    if any(node.get("Kubelet") != "Running" for node in nodes):
+        return "the kubelet"
+    if any(node.get("Kubeconfig") != "Configured" for node in control):
+        return _KUBECONFIG
+    return None
+
+
+def _asking(deadline: Deadline) -> Deadline:
+    return deadline.within(_ASK_SECONDS, "minikube", code="minikube-broken")
+
+
+def _ask(argv: Sequence[str], deadline: Deadline) -> Completed:
+    """What a command whose exit code tells a state answers. Raises Failure(minikube-broken)."""
+    return _call(argv, _asking(deadline), expect=None)
+
+
+def _call(
+    argv: Sequence[str],
+    deadline: Deadline,
+    *,
+    expect: Sequence[int] | None = (0,),
+    code: str = "minikube-broken",
+    remedy: str | None = None,
+    on_line: Callable[[str], None] | None = None,
+) -> Completed:
+    """One call of Minikube. Raises Failure of the code, with Minikube's own reason and its own
+    suggestion before the remedy."""
     try:
-        return run(argv, deadline=limit, expect=None)
+        return run(argv, deadline=deadline, env=_ENVIRONMENT, expect=expect, on_line=on_line)
     except CommandFailed as error:
-        raise Failure(finding("minikube-broken", str(error))) from error
+        reason, suggestion = understood(error.completed)
+        message = f"{' '.join(('minikube', *argv[1:]))[:200]}: {reason}"
+        told = finding(code, message, remedy=remedy)
+        if suggestion:
+            told = replace(told, remedy=f"Minikube suggests: {suggestion} Else: {told.remedy}")
+        raise Failure(told) from error
+
+
+def understood(failed: Completed) -> tuple[str, str]:
+    """Why a call failed, and what Minikube suggests, if anything: of a report whose last lines
+    are a drawn box or an address."""
+    lines = [line.strip() for line in (*failed.stderr.splitlines(), *failed.stdout.splitlines())]
+    suggestion = next((found[1] for line in lines if (found := _SUGGESTION.match(line))), "")
+    exiting = next((found[1] for line in lines if (found := _EXITING.search(line))), "")
+    said = [line for line in lines if line and line[0] not in _DRAWN and "http" not in line]
+    reason = exiting or (said[-1].lstrip("X* ") if said else f"exit code {failed.exit_code}")
+    return reason[:300], suggestion[:300]
 
 
 def _parsed(answer: Completed) -> Any:
     try:
         return json.loads(answer.stdout)
     except ValueError as error:
-        said = (answer.stdout or answer.stderr).strip()[:200] or "nothing"
+        said = understood(answer)[0] or "nothing"
         message = f"{' '.join(answer.argv[:3])} (exit {answer.exit_code}) said: {said}"
         raise Failure(finding("minikube-broken", message)) from error

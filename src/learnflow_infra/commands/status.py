@@ -8,10 +8,11 @@ from typing import Any
 from learnflow_infra import cluster
 from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.diagnosis.state import judge
+from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host import x509
 from learnflow_infra.kubernetes import manifests, secrets
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, condition
 from learnflow_infra.pipeline.scope import Key, scoped
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service
@@ -50,6 +51,7 @@ def status(request: Request) -> Report:
                     },
                 }
             )
+        unready = _unready(kube)
     lines = [f"{'SERVICE':<9} {'PODS':<5} {'IMAGE':<22} {'ENCRYPTION':<16} VOLUMES"]
     for row in rows:
         counts = f"{row['pods']['ready']}/{row['pods']['total']}" if row["deployed"] else "-"
@@ -57,13 +59,26 @@ def status(request: Request) -> Report:
         lines.append(
             f"{row['service']:<9} {counts:<5} {row['image']:<22} {_encryption(row):<16} {volumes}"
         )
+    if unready:
+        lines.append(f"not Ready: {', '.join(unready)}; what is shown of its pods may be of before")
     lines.append(f"context {provider.context}, namespace {namespace}")
     return Report(
         "status",
         cluster=reported_cluster(provider, settings),
         lines=lines,
-        details={"status": rows},
+        details={"status": rows, "unready_nodes": unready},
     )
+
+
+def _unready(kube: Kube) -> list[str]:
+    """Nodes that are not Ready; none where the user may not list them."""
+    try:
+        nodes = kube.list("Node")
+    except Failure as failure:
+        if failure.of_cluster:
+            raise
+        return []
+    return [each["metadata"]["name"] for each in nodes if condition(each, "Ready") != "True"]
 
 
 def _certificate_ends(objects: Mapping[Key, Object], service: Service) -> str | None:

@@ -217,7 +217,7 @@ CAUSES = _table(
         Cause(
             "minikube-broken",
             Exit.NO_CLUSTER,
-            "minikube gave no usable answer.",
+            "minikube failed, or gave no usable answer in time.",
             "Run the named command by hand, or name a cluster with --context.",
         ),
         Cause(
@@ -313,6 +313,15 @@ CAUSES = _table(
             Exit.UNHEALTHY,
             "A node does not work.",
             "Look at it with `kubectl describe node`, or restart it.",
+            shared=True,
+        ),
+        Cause(
+            "kubelet-unavailable",
+            Exit.UNHEALTHY,
+            "A node's kubelet does not run, or has just started and does not know its pods yet.",
+            "Repeat in a minute; if it stays, look at the node with `kubectl describe node`, and "
+            "restart it.",
+            heals=True,
             shared=True,
         ),
         Cause(

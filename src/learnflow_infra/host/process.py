@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import shlex
 import signal
 import subprocess
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from learnflow_infra.host import interruption
@@ -45,21 +46,25 @@ def run(
     stdin: str | None = None,
     env: Mapping[str, str] | None = None,
     expect: Sequence[int] | None = (0,),
+    on_line: Callable[[str], None] | None = None,
 ) -> Completed:
     """Run a command to its end.
 
     `env` is added to this process's own environment. `expect` lists the exit codes that are no
-    error; None accepts any. Raises CommandFailed, and the deadline's Failure after ending the
-    command with all that it started.
+    error; None accepts any. `on_line` gets each line of its standard output as it comes. Raises
+    CommandFailed, and the deadline's Failure after ending the command with all that it started.
     """
     try:
         process = start(argv, stdin=subprocess.PIPE if stdin is not None else None, env=env)
     except OSError as error:
         raise CommandFailed(Completed(tuple(argv), 127, "", str(error))) from error
     try:
-        stdout, stderr = process.communicate(
-            stdin.encode() if stdin is not None else None, timeout=deadline.remaining()
-        )
+        if on_line is not None:
+            stdout, stderr = _followed(process, deadline, on_line)
+        else:
+            stdout, stderr = process.communicate(
+                stdin.encode() if stdin is not None else None, timeout=deadline.remaining()
+            )
     except subprocess.TimeoutExpired as error:
         raise deadline.failure(shlex.join(argv)[:100]) from error
     finally:
@@ -73,6 +78,35 @@ def run(
     if expect is not None and completed.exit_code not in expect:
         raise CommandFailed(completed)
     return completed
+
+
+def _followed(
+    process: subprocess.Popen[bytes], deadline: Deadline, on_line: Callable[[str], None]
+) -> tuple[bytes, bytes]:
+    """Both outputs. Raises subprocess.TimeoutExpired."""
+    out, err = process.stdout, process.stderr
+    assert out is not None and err is not None
+    read = {out.fileno(): b"", err.fileno(): b""}
+    told = 0
+    with selectors.DefaultSelector() as selector:
+        for number in read:
+            selector.register(number, selectors.EVENT_READ)
+        while selector.get_map():
+            left = deadline.remaining()
+            ready = selector.select(left)
+            if not ready:
+                raise subprocess.TimeoutExpired(process.args, left)
+            for key, _ in ready:
+                data = os.read(key.fd, 65536)
+                read[key.fd] += data
+                if not data:
+                    selector.unregister(key.fd)
+            text = read[out.fileno()]
+            while (end_of_line := text.find(b"\n", told)) >= 0:
+                on_line(text[told:end_of_line].decode(errors="replace"))
+                told = end_of_line + 1
+    process.wait(deadline.remaining())
+    return read[out.fileno()], read[err.fileno()]
 
 
 def start(

@@ -11,6 +11,9 @@ _UNAVAILABLE = 503
 _GATEWAY = (502, 503, 504)
 # What a kubelet says of one container; the API server passes it on as it is.
 _OF_NODE = ("container not found", "rpc error:")
+_NOT_FOUND = 404
+# Of a kubelet, through the API server: it does not run, or has just begun to and knows no pod yet.
+_DIALING, _NO_POD = "error dialing backend", "pod does not exist"
 
 
 class ApiError(Failure):
@@ -45,6 +48,8 @@ def refusal(context: str, code: int, form: str, body: bytes) -> Failure:
         return Failure(finding("identity-refused", f"{where}: {message}"))
     if code == 403 and "is forbidden: User" in message:
         return Failure(finding("permission-missing", message))
+    if _DIALING in message or (plain and code == _NOT_FOUND and message == _NO_POD):
+        return Failure(finding("kubelet-unavailable", f"a stream to a pod: {code} {message}"))
     if not reason and (code in _GATEWAY or (plain and code == 500 and not of_node)):
         # kubectl's proxy speaks, of a connection that it could not make.
         return _unreached(where, message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,39 +25,62 @@ def supply(
     if present is None:
         return
     missing = [each for each in dict.fromkeys(references) if canonical(each) not in present]
-    if source != "packages":
-        missing = [each for each in missing if not _pulled(provider, each, source, deadline, say)]
-    if not missing:
-        return
+    if missing and source != "packages":
+        missing = _pulled(provider, missing, source, deadline, say)
+    if missing:
+        _load(provider, missing, deadline, say)
+
+
+def _pulled(
+    provider: Provider, references: Sequence[str], source: str, deadline: Deadline, say: Say
+) -> list[str]:
+    """Pull side by side, and return those that did not come."""
+    for each in references:
+        say(f"{each}: pulling")
+
+    def pull(reference: str) -> str:
+        try:
+            provider.pull(reference, deadline)
+        except (CommandFailed, Failure) as error:
+            return error.reason if isinstance(error, CommandFailed) else str(error)
+        return ""
+
+    with ThreadPoolExecutor(len(references)) as pool:
+        refusals = dict(zip(references, pool.map(pull, references), strict=True))
+    absent = _absent(provider, references, deadline)
+    if absent and source == "registry":
+        raise Failure(*(_refused(each, refusals[each]) for each in absent))
+    for each in absent:
+        say(f"{each}: no registry gave it{f' ({why})' if (why := refusals[each]) else ''}")
+    return absent
+
+
+def _load(provider: Provider, references: Sequence[str], deadline: Deadline, say: Say) -> None:
     from learnflow_infra import image_builder
 
     def built(reference: str) -> Path:
         return image_builder.archive(reference, deadline, say)
 
-    with ThreadPoolExecutor(len(missing)) as pool:
-        archives = list(pool.map(built, missing))
-    for reference, archive in zip(missing, archives, strict=True):
+    with ThreadPoolExecutor(len(references)) as pool:
+        archives = list(pool.map(built, references))
+    for reference, archive in zip(references, archives, strict=True):
         say(f"{reference}: loading the compatible image built from packages")
         try:
             provider.load(archive, deadline)
         except CommandFailed as error:
             raise Failure(finding("image-load-failed", f"{reference}: {error}")) from error
+    if absent := _absent(provider, references, deadline):
+        message = f"not on the node after loading: {', '.join(absent)}"
+        raise Failure(finding("image-load-failed", message))
 
 
-def _refused(reference: str, error: CommandFailed | Failure) -> Finding:
+def _absent(provider: Provider, references: Sequence[str], deadline: Deadline) -> list[str]:
+    """Those that the node does not list: Minikube ends well although nothing came."""
+    present = provider.images(deadline) or set()
+    return [each for each in references if canonical(each) not in present]
+
+
+def _refused(reference: str, reason: str) -> Finding:
     """The finding of a pull that failed, told as the node would."""
-    reason = error.reason if isinstance(error, CommandFailed) else str(error)
     cause = cause_of("ErrImagePull", reason) or ("image-not-pulled", 0)
-    return finding(cause[0], f"{reference}: {reason}")
-
-
-def _pulled(provider: Provider, reference: str, source: str, deadline: Deadline, say: Say) -> bool:
-    say(f"{reference}: pulling")
-    try:
-        provider.pull(reference, deadline)
-    except (CommandFailed, Failure) as error:
-        if source == "registry":
-            raise Failure(_refused(reference, error)) from error
-        say(f"{reference}: no registry gave it ({error})")
-        return False
-    return True
+    return finding(cause[0], f"{reference}: {reason or 'no registry gave it'}")

@@ -1,0 +1,111 @@
+"""Image provisioning, with a cluster that gives, loads or loses images as it is told to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from learnflow_infra import image_builder
+from learnflow_infra.cluster import canonical
+from learnflow_infra.cluster.local import LocalCluster
+from learnflow_infra.findings.failures import Failure
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.host.process import CommandFailed, Completed
+from learnflow_infra.pipeline.images import supply
+
+KAFKA, POSTGRES = "apache/kafka:4.3.0", "postgres:17.12"
+
+
+class Node(LocalCluster):
+    """Has images; `registry` are those that a pull brings, `loads` says whether loading works."""
+
+    def __init__(self, *, registry: Iterable[str] = (), loads: bool = True) -> None:
+        self.present: set[str] = set()
+        self.registry = set(registry)
+        self.loads = loads
+        self.refusal = ""
+        self.meeting = threading.Barrier(1)
+
+    def images(self, deadline: Deadline) -> set[str]:
+        return set(self.present)
+
+    def pull(self, reference: str, deadline: Deadline) -> None:
+        self.meeting.wait()
+        if reference in self.registry:
+            self.present.add(canonical(reference))
+        elif self.refusal:
+            raise CommandFailed(Completed(("ctr",), 1, "", self.refusal))
+
+    def load(self, archive: Path, deadline: Deadline) -> None:
+        if self.loads:
+            self.present.add(canonical(archive.name.replace("_", "/")))
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The images that were built, which name their archives here."""
+    done: list[str] = []
+
+    def archive(reference: str, *_: object) -> Path:
+        done.append(reference)
+        return Path(reference.replace("/", "_"))
+
+    monkeypatch.setattr(image_builder, "archive", archive)
+    return done
+
+
+def supplied(node: Node, source: str) -> list[str]:
+    said: list[str] = []
+    supply(node, [KAFKA, POSTGRES], source, Deadline(5), said.append)
+    assert node.present >= {canonical(KAFKA), canonical(POSTGRES)}
+    return said
+
+
+def test_a_pull_that_ends_well_and_brings_nothing_is_made_up_for(built: list[str]) -> None:
+    said = supplied(Node(registry=[KAFKA]), "auto")
+    assert built == [POSTGRES]
+    assert f"{POSTGRES}: no registry gave it" in said
+
+
+def test_a_load_that_ends_well_and_brings_nothing_fails(built: list[str]) -> None:
+    with pytest.raises(Failure) as failure:
+        supplied(Node(loads=False), "packages")
+    (finding,) = failure.value.findings
+    assert finding.code == "image-load-failed"
+    assert KAFKA in finding.message and POSTGRES in finding.message
+    assert "images.source" not in finding.remedy
+
+
+def test_with_the_registry_alone_each_image_that_did_not_come_is_named(built: list[str]) -> None:
+    with pytest.raises(Failure) as failure:
+        supplied(Node(), "registry")
+    assert [each.code for each in failure.value.findings] == ["image-not-pulled"] * 2
+    assert built == []
+
+
+def test_a_refusal_is_told_as_the_node_would(built: list[str]) -> None:
+    node = Node(registry=[KAFKA])
+    node.refusal = "failed to resolve: dial tcp: lookup registry: no such host"
+    with pytest.raises(Failure) as failure:
+        supplied(node, "registry")
+    (finding,) = failure.value.findings
+    assert finding.code == "image-registry-unreachable"
+    assert POSTGRES in finding.message
+
+
+def test_images_are_pulled_side_by_side(built: list[str]) -> None:
+    node = Node(registry=[KAFKA, POSTGRES])
+    node.meeting = threading.Barrier(2, timeout=5)  # broken where one waits for the other
+    supplied(node, "auto")
+    assert built == []
+
+
+def test_images_that_are_there_are_neither_pulled_nor_built(built: list[str]) -> None:
+    node = Node()
+    node.present = {canonical(KAFKA), canonical(POSTGRES)}
+    node.meeting.abort()
+    supplied(node, "auto")
+    assert built == []
