@@ -52,7 +52,7 @@ vulnerabilities: .venv/supply ## what is built, held against what is known to be
 	$(BIN)/python tools/vulnerabilities.py
 
 docs: .venv/installed ## the generated page of causes
-	$(BIN)/python -m learnflow_infra.findings.causes > docs/causes.md
+	$(BIN)/python tools/causes.py > docs/causes.md
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'

@@ -27,6 +27,9 @@ import pg8000.native
 
 from learnflow_infra import image_builder
 from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.image_builder.recipe import Recipe
+from learnflow_infra.services.kafka import image as kafka_image
+from learnflow_infra.services.postgres import image as postgres_image
 from throughput import Shell, output
 
 KAFKA_PORT, CONTROLLER_PORT, POSTGRES_PORT = 29092, 29093, 25432
@@ -64,11 +67,11 @@ exec postgres -D /tmp/bare-postgres -p {POSTGRES_PORT} -c unix_socket_directorie
 """
 
 
-def unpack(reference: str, folder: Path) -> Path:
+def unpack(recipe: Recipe, folder: Path) -> Path:
     """The root file system of a compatible image."""
-    root = folder / reference.replace("/", "-").replace(":", "-")
+    root = folder / recipe.name
     root.mkdir()
-    with tarfile.open(image_builder.archive(reference, Deadline(900), print)) as archive:
+    with tarfile.open(image_builder.archive(recipe, Deadline(900), print)) as archive:
         member = archive.extractfile("manifest.json")
         assert member is not None
         for layer in json.load(member)[0]["Layers"]:
@@ -79,9 +82,9 @@ def unpack(reference: str, folder: Path) -> Path:
     return root
 
 
-def config(reference: str) -> list[str]:
+def config(recipe: Recipe) -> list[str]:
     """The environment that the image sets."""
-    with tarfile.open(image_builder.archive(reference, Deadline(900), print)) as archive:
+    with tarfile.open(image_builder.archive(recipe, Deadline(900), print)) as archive:
         member = archive.extractfile("manifest.json")
         assert member is not None
         content = archive.extractfile(json.load(member)[0]["Config"])
@@ -179,10 +182,10 @@ class Floor:
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="learnflow-bench-"))
         self._places = [
-            (unpack(reference, self._folder), user, config(reference), script, port)
-            for reference, user, script, port in (
-                (image_builder.KAFKA, 1000, _KAFKA, KAFKA_PORT),
-                (image_builder.POSTGRES, 999, _POSTGRES, POSTGRES_PORT),
+            (unpack(recipe, self._folder), user, config(recipe), script, port)
+            for recipe, user, script, port in (
+                (kafka_image.RECIPE, 1000, _KAFKA, KAFKA_PORT),
+                (postgres_image.RECIPE, 999, _POSTGRES, POSTGRES_PORT),
             )
         ]
 

@@ -6,6 +6,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from attempts import Attempts
+from learnflow_infra.services import registry
+
+registry.own()  # whose causes stand in the table from then on
 
 # On a busy machine a draw can take seconds; slowness is no finding of a property.
 settings.register_profile(

@@ -8,6 +8,7 @@ from learnflow_infra import image_builder
 from learnflow_infra.cluster.local import build
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.services import registry
 
 SECONDS = 3600
 
@@ -20,8 +21,9 @@ def main() -> None:
     deadline = Deadline(SECONDS)
     with ThreadPoolExecutor(2) as pool:
         cluster = pool.submit(build.programs, deadline, say)
-        for reference in image_builder.references():
-            image_builder.archive(reference, deadline, say)
+        for service in registry.own():
+            if service.recipe:
+                image_builder.archive(service.recipe, deadline, say)
         cluster.result()
 
 

@@ -21,8 +21,9 @@ from packageurl import PackageURL
 from learnflow_infra import image_builder
 from learnflow_infra.cluster.local import build
 from learnflow_infra.findings.failures import Failure
-from learnflow_infra.host import paths, process
+from learnflow_infra.host import process
 from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.services import registry
 
 _SECONDS = 3600
 _ROOT = Path(__file__).parents[1]
@@ -36,12 +37,12 @@ def main(folder: Path) -> None:
         print(line, file=sys.stderr, flush=True)
 
     folder.mkdir(parents=True, exist_ok=True)
-    for reference in image_builder.references():
-        archive = image_builder.archive(reference, deadline, say)
-        name, version = reference.split(":")
+    for recipe in filter(None, (service.recipe for service in registry.own())):
+        archive = image_builder.archive(recipe, deadline, say)
+        name, version = recipe.reference.split(":")
         parts = list(debian_packages(archive.with_suffix(".packages")))
-        if name == "apache/kafka":
-            parts += jars()
+        if (recipe.folder / "pom.xml").exists():
+            parts += jars(recipe.folder)
         subject = Component(name=name, version=version, type=ComponentType.CONTAINER)
         write(folder / f"{name.rpartition('/')[2]}-image.cdx.json", subject, parts)
     build.programs(deadline, say)
@@ -67,9 +68,8 @@ def debian_packages(noted: Path) -> Iterable[Component]:
         yield _library(purl, [digest])
 
 
-def jars() -> Iterable[Component]:
-    """The artifacts of Kafka's pom.xml, each with its jar's checksum."""
-    recipe = paths.shipped("images") / "kafka"
+def jars(recipe: Path) -> Iterable[Component]:
+    """The artifacts of a recipe's pom.xml, each with its jar's checksum."""
     lines = (recipe / "jars.sha256").read_text().splitlines()
     digests = {name: digest for digest, name in map(str.split, lines)}
     for each in ElementTree.parse(recipe / "pom.xml").iter(f"{_MAVEN}dependency"):

@@ -22,6 +22,8 @@ from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host import debian, process
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.image_builder.build import PROGRAMS
+from learnflow_infra.services import registry
+from learnflow_infra.services.kafka.image import RECIPE as KAFKA
 
 _SECONDS = 3600
 _ROOT = Path(__file__).parents[1]
@@ -101,8 +103,8 @@ def go(deadline: Deadline) -> Judged:
 def debian_packages(deadline: Deadline) -> Judged:
     """By Debian's own archive: a newer version of a package in its security suite."""
     noted = {}
-    for reference in image_builder.references():
-        archive = image_builder.archive(reference, deadline, _say)
+    for recipe in filter(None, (service.recipe for service in registry.own())):
+        archive = image_builder.archive(recipe, deadline, _say)
         for line in archive.with_suffix(".packages").read_text().splitlines():
             name, version, *_ = line.split()
             noted[name] = version
@@ -137,7 +139,7 @@ def debian_packages(deadline: Deadline) -> Judged:
 
 
 def jars(deadline: Deadline) -> Judged:
-    lines = (_ROOT / "images/kafka/jars.sha256").read_text().splitlines()
+    lines = (KAFKA.folder / "jars.sha256").read_text().splitlines()
     said = "Maven Central has no advisories; give a scanner sbom/kafka-image.cdx.json"
     return Judged(len(lines), unknown=said)
 

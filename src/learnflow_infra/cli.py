@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from learnflow_infra.report import Progress, Report
     from learnflow_infra.settings import Settings
 
-_SERVICES = ("kafka", "postgres")
 _EPILOG = """\
 exit codes: 0 done and proved, 1 not healthy, 2 wrong usage or settings, 3 no cluster,
 4 resources or permission missing, 5 the deadline passed, 130 interrupted"""
@@ -181,9 +180,10 @@ def _command(arguments: argparse.Namespace, progress: Progress) -> Report:
 
 def _settings(arguments: argparse.Namespace) -> Settings:
     from learnflow_infra import settings
+    from learnflow_infra.services import registry
 
     return settings.override(
-        settings.load(arguments.settings),
+        settings.load(arguments.settings, registry.sections),
         provider=getattr(arguments, "cluster", None),
         context=getattr(arguments, "context", None),
         namespace=getattr(arguments, "namespace", None),
@@ -249,8 +249,7 @@ def _parser() -> argparse.ArgumentParser:
                 "services",
                 nargs="*",
                 metavar="SERVICE",
-                type=_service,
-                help="kafka or postgres; both where none is named",
+                help="kafka or postgres; all of the settings' where none is named",
             )
         if services or reads:
             command.add_argument("--settings", metavar="FILE", help="an infra.toml")
@@ -312,9 +311,3 @@ def _file(text: str) -> Path:
     if (reason := unwritable(Path(text))) is not None:
         raise argparse.ArgumentTypeError(f"{text!r} {reason}")
     return Path(text)
-
-
-def _service(text: str) -> str:
-    if text not in _SERVICES:
-        raise argparse.ArgumentTypeError(f"{text!r} is no service; there are kafka and postgres")
-    return text

@@ -15,9 +15,9 @@ from learnflow_infra.host.x509 import Authority, CertificateAndKey
 from learnflow_infra.kubernetes.secrets import decoded
 from learnflow_infra.services import registry
 from learnflow_infra.services.shared import authority, tls
-from learnflow_infra.settings import Settings
+from learnflow_infra.settings import parse
 
-SETTINGS = Settings()
+SETTINGS = parse({}, registry.sections)
 NAMES = ["postgres", "localhost", "127.0.0.1"]
 
 
@@ -83,7 +83,7 @@ def test_an_authority_that_would_end_before_what_it_signs_is_not_used() -> None:
 
 
 def test_a_strict_client_takes_every_name_and_no_other(signer: Authority, tmp_path: Path) -> None:
-    service = registry()["kafka"]
+    service = registry.find("kafka")
     names = authority.names(service.objects(SETTINGS), service.pods(SETTINGS))
     assert {
         *("kafka", "kafka.learnflow", "kafka.learnflow.svc"),

@@ -22,7 +22,7 @@ README = (paths.shipped("skills").parent / "README.md").read_text()
     [
         ([], "required: COMMAND"),
         (["upp"], "invalid choice: 'upp'"),
-        (["up", "mysql"], "'mysql' is no service; there are kafka and postgres"),
+        (["up", "mysql"], "'mysql' is no service of the settings; there are kafka, postgres"),
         (["up", "--timeout", "soon"], "invalid number of seconds value: 'soon'"),
         (["up", "--timeout", "0"], "invalid number of seconds value: '0'"),
         (["up", "--cluster", "kind"], "invalid choice: 'kind'"),

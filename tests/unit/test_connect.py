@@ -223,7 +223,7 @@ def test_both_addresses_of_localhost_are_listened_on(made: Made) -> None:
         port = free.port
     route = FromHost(cast(Kube, Forwarded(made)), "learnflow", {})
     with contextlib.ExitStack() as open_:
-        for listener in connect._listeners(registry()["postgres"], route, port):
+        for listener in connect._listeners(registry.find("postgres"), route, port):
             open_.enter_context(listener)
         for address in ("127.0.0.1", "::1"):
             with socket.create_connection((address, port), _SECONDS) as client:
@@ -240,7 +240,7 @@ def test_an_address_that_another_program_has_is_named(
     with socket.create_server((address, 0), family=family) as taken:
         port = taken.getsockname()[1]
         with contextlib.ExitStack() as open_, pytest.raises(Failure) as refused:
-            for listener in connect._listeners(registry()["postgres"], route, port):
+            for listener in connect._listeners(registry.find("postgres"), route, port):
                 open_.enter_context(listener)
     found = refused.value.findings[0]
     assert (found.code, found.service) == ("host-port-taken", "postgres")

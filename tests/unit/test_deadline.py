@@ -16,7 +16,7 @@ from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import run
 from learnflow_infra.services import Secrets, registry
-from learnflow_infra.settings import Settings
+from learnflow_infra.settings import parse
 
 
 def finding_of(deadline: Deadline, argv: Sequence[str] = ("sleep", "60")) -> Finding:
@@ -79,8 +79,8 @@ def deployed(
     monkeypatch.setattr(up, "reconcile", lambda *_: [])
     monkeypatch.setattr(up, "prove", prove)
     deadline = Deadline(seconds)
-    request = Request(Settings(), (), deadline, lambda _: None)
-    service = registry()["postgres"]
+    request = Request(parse({}, registry.sections), (), deadline, lambda _: None)
+    service = registry.find("postgres")
     with kube(tmp_path, lambda *_: None) as api:
         verdict = up._deploy(request, api, service, Secrets({}, {}), changed=True)
     assert not left

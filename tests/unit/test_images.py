@@ -14,15 +14,15 @@ import pytest
 
 from learnflow_infra import image_builder
 from learnflow_infra.findings.failures import Failure
-from learnflow_infra.host import paths
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.image_builder.layers import write_archive, write_layer
-from learnflow_infra.image_builder.recipe import pins
+from learnflow_infra.image_builder.recipe import BASE, Recipe, pins
 from learnflow_infra.image_builder.root import Root
 from learnflow_infra.services.kafka import image as kafka_image
 from learnflow_infra.services.postgres import image as postgres_image
 
-RECIPES = paths.shipped("images")
+KAFKA, POSTGRES = RECIPES = (kafka_image.RECIPE, postgres_image.RECIPE)
+FOLDERS = {"base": BASE, **{each.name: each.folder for each in RECIPES}}
 
 
 def quiet(_: str) -> None:
@@ -47,21 +47,12 @@ def tree(root: Path) -> Path:
     return root
 
 
-def test_a_reference_without_a_recipe_is_refused_with_those_that_have_one(cache: Path) -> None:
-    with pytest.raises(Failure) as failure:
-        image_builder.archive("redis:8", Deadline(5), quiet)
-    assert failure.value.findings[0].code == "image-build-failed"
-    for reference in image_builder.references():
-        assert reference in failure.value.findings[0].message
-
-
-@pytest.mark.parametrize("reference", image_builder.references())
-def test_an_archive_once_built_is_used_again(reference: str, cache: Path) -> None:
-    recipe = image_builder._RECIPES[reference]
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda each: each.name)
+def test_an_archive_once_built_is_used_again(recipe: Recipe, cache: Path) -> None:
     built = cache / f"{recipe.name}-{recipe.digest()}.tar"
     cache.mkdir(parents=True)
     built.write_bytes(b"an earlier build's")
-    assert image_builder.archive(reference, Deadline(5), quiet) == built
+    assert image_builder.archive(recipe, Deadline(5), quiet) == built
     assert built.read_bytes() == b"an earlier build's"
 
 
@@ -81,7 +72,7 @@ def test_without_root_it_says_that_root_is_needed(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(Failure, match="needs root"):
-        image_builder.archive(image_builder.KAFKA, Deadline(5), quiet)
+        image_builder.archive(KAFKA, Deadline(5), quiet)
 
 
 def test_a_failed_step_tells_its_reason_and_its_log(tmp_path: Path) -> None:
@@ -100,29 +91,29 @@ def test_a_step_that_hangs_is_ended(tmp_path: Path) -> None:
         root.run("unpacking", ["sleep", "60"], seconds=0.2)
 
 
-@pytest.mark.parametrize("name", ["base", "kafka", "postgres"])
-def test_every_package_is_pinned_once(name: str) -> None:
-    text = (RECIPES / name / "packages.txt").read_text()
+@pytest.mark.parametrize("folder", FOLDERS.values(), ids=FOLDERS)
+def test_every_package_is_pinned_once(folder: Path) -> None:
+    text = (folder / "packages.txt").read_text()
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert all(re.fullmatch(r"[a-z0-9.+-]+ [A-Za-z0-9.+:~-]+", line) for line in lines)
-    assert len(pins(name)) == len(lines) > 0
+    assert len(pins(folder)) == len(lines) > 0
 
 
 def test_no_package_is_in_the_base_and_above_it() -> None:
-    base = pins("base").keys()
-    for name in ("kafka", "postgres"):
-        assert not base & pins(name).keys()
+    base = pins(BASE).keys()
+    for recipe in RECIPES:
+        assert not base & pins(recipe.folder).keys()
 
 
 def test_what_is_pinned_is_what_the_references_say() -> None:
-    version = image_builder.POSTGRES.removeprefix("postgres:")
-    assert pins("postgres")[f"postgresql-{postgres_image._MAJOR}"].startswith(f"{version}-")
+    version = POSTGRES.reference.removeprefix("postgres:")
+    assert pins(POSTGRES.folder)[f"postgresql-{postgres_image._MAJOR}"].startswith(f"{version}-")
     assert version.startswith(f"{postgres_image._MAJOR}.")
-    assert _jars()["kafka_2.13"] == _jars()["kafka-tools"] == image_builder.KAFKA.split(":")[1]
+    assert _jars()["kafka_2.13"] == _jars()["kafka-tools"] == KAFKA.reference.split(":")[1]
 
 
 def test_every_jar_has_a_version_and_a_checksum() -> None:
-    lines = (RECIPES / "kafka" / "jars.sha256").read_text().splitlines()
+    lines = (KAFKA.folder / "jars.sha256").read_text().splitlines()
     sums = dict(reversed(line.split()) for line in lines)
     assert sums.keys() == {f"{name}-{version}.jar" for name, version in _jars().items()}
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in sums.values())
@@ -130,7 +121,7 @@ def test_every_jar_has_a_version_and_a_checksum() -> None:
 
 def _jars() -> dict[str, str]:
     namespace = {"m": "http://maven.apache.org/POM/4.0.0"}
-    project = ElementTree.parse(RECIPES / "kafka" / "pom.xml")
+    project = ElementTree.parse(KAFKA.folder / "pom.xml")
     return {
         each.findtext("m:artifactId", "", namespace): each.findtext("m:version", "", namespace)
         for each in project.iterfind("m:dependencies/m:dependency", namespace)
@@ -138,8 +129,8 @@ def _jars() -> dict[str, str]:
 
 
 def test_every_documented_command_of_kafka_runs_its_class() -> None:
-    tools = dict(kafka_image._tools((RECIPES / "kafka" / "tools.txt").read_text()))
-    files = RECIPES / "kafka" / "files" / "opt" / "kafka" / "bin"
+    tools = dict(kafka_image._tools((KAFKA.folder / "tools.txt").read_text()))
+    files = KAFKA.folder / "files" / "opt" / "kafka" / "bin"
     there = {f"{name}.sh" for name in tools} | {path.name for path in files.iterdir()}
     assert there >= {
         f"kafka-{each}.sh"

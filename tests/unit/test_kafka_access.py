@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 from learnflow_infra import settings
 from learnflow_infra.services.kafka import config as kafka_config
 from learnflow_infra.services.kafka.service import Kafka
+from learnflow_infra.services.kafka.settings import KafkaSettings
 from learnflow_infra.services.kafka.users import Acl, acls
+from learnflow_infra.services.registry import sections
 
 
 def parsed(**kafka: object) -> settings.Settings:
-    return settings.parse({"kafka": kafka})
+    return settings.parse({"kafka": kafka}, sections)
 
 
 def test_the_application_owns_what_begins_with_its_prefixes_and_nothing_else() -> None:
-    assert acls(parsed(user="shop", user_prefixes=["shop.", "cart."]).kafka) == {
+    assert acls(parsed(user="shop", user_prefixes=["shop.", "cart."]).of(KafkaSettings)) == {
         Acl("User:shop", "ALL", resource, prefix)
         for resource in ("TOPIC", "GROUP", "TRANSACTIONAL_ID")
         for prefix in ("shop.", "cart.")
@@ -42,7 +44,11 @@ def test_the_application_owns_what_begins_with_its_prefixes_and_nothing_else() -
 )
 def test_what_an_access_allows(access: str, allowed: set[tuple[str, str]]) -> None:
     user = {"name": "billing", "access": access, "topics": ["t."], "groups": ["g."]}
-    found = [each for each in acls(parsed(users=[user]).kafka) if each.principal == "User:billing"]
+    found = [
+        each
+        for each in acls(parsed(users=[user]).of(KafkaSettings))
+        if each.principal == "User:billing"
+    ]
     assert {(each.resource, each.operation) for each in found} == allowed
     assert all(each.name == ("g." if each.resource == "GROUP" else "t.") for each in found)
     assert all(each[4:] == ("PREFIXED", "ALLOW", "*") for each in found)
@@ -66,7 +72,7 @@ def test_no_password_leaves_its_field(password: str) -> None:
 @pytest.mark.parametrize("encryption", [True, False])
 def test_every_listener_asks_for_a_login(encryption: bool) -> None:
     table = {"security": {"encryption": encryption}}
-    files = kafka_config.files(settings.parse(table), ["kafka-0"])
+    files = kafka_config.files(settings.parse(table, sections), ["kafka-0"])
     values = dict(line.split("=", 1) for line in files["server.properties"].splitlines())
     names = [each.partition(":")[0] for each in values["listeners"].split(",")]
     kind = "SASL_SSL" if encryption else "SASL_PLAINTEXT"

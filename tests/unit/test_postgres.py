@@ -14,13 +14,15 @@ from learnflow_infra.diagnosis.reasons import cause_of_log
 from learnflow_infra.kubernetes.secrets import decoded
 from learnflow_infra.services.postgres import roles as postgres_roles
 from learnflow_infra.services.postgres.service import Postgres, scram_verifier
+from learnflow_infra.services.postgres.settings import PostgresSettings
+from learnflow_infra.services.registry import sections
 from learnflow_infra.settings import Settings, parse
 
 USERS = [{"name": "reports"}, {"name": "data_loader", "access": "write"}]
 
 
 def settings(encryption: bool = True) -> Settings:
-    return parse({"security": {"encryption": encryption}, "postgres": {"users": USERS}})
+    return parse({"security": {"encryption": encryption}, "postgres": {"users": USERS}}, sections)
 
 
 def secrets(encryption: bool = True) -> dict[str, dict[str, str]]:
@@ -65,7 +67,7 @@ def test_the_script_has_no_password_in_it() -> None:
     passwords = decoded(Postgres().credentials(given_))
     names = ("learnflow", "reports", "data_loader")
     verifiers = dict(zip(names, map(scram_verifier, passwords.values()), strict=True))
-    script = postgres_roles.script(given_.postgres, verifiers)
+    script = postgres_roles.script(given_.of(PostgresSettings), verifiers)
     assert all(verifier in script for verifier in verifiers.values())
     assert not any(password in script for password in passwords.values())
 

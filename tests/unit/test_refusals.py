@@ -15,7 +15,7 @@ from learnflow_infra.findings.causes import Exit
 from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.services import Secrets, registry
-from learnflow_infra.settings import ClusterSettings, Settings
+from learnflow_infra.settings import ClusterSettings, Settings, parse
 
 VERSION = Answer(200, json.dumps({"gitVersion": "v1.34.4"}))
 REVIEW = Answer(200, json.dumps({"kind": "Review", "status": {"allowed": True}}))
@@ -56,8 +56,8 @@ def test_the_other_service_keeps_its_verdict(
 
 
 def test_up_tells_a_refusal_of_the_service_that_met_it(tmp_path: Path) -> None:
-    request = Request(Settings(), (), Deadline(30), lambda _: None)
-    service = registry()["postgres"]
+    request = Request(parse({}, registry.sections), (), Deadline(30), lambda _: None)
+    service = registry.find("postgres")
     with kube(tmp_path, refusing("statefulsets/postgres", status(409, "Conflict"))) as api:
         verdict = up._deploy(request, api, service, Secrets({}, {}), changed=False)
     assert [(each.code, each.service) for each in verdict.findings] == [("api-error", "postgres")]

@@ -18,8 +18,9 @@ from learnflow_infra.services.kafka import config as kafka_config
 from learnflow_infra.services.kafka import errors as kafka_errors
 from learnflow_infra.services.kafka.service import Kafka
 from learnflow_infra.services.postgres import errors as postgres_errors
+from learnflow_infra.services.registry import sections
 from learnflow_infra.services.shared.unreachable import unreachable
-from learnflow_infra.settings import Settings
+from learnflow_infra.settings import parse
 
 
 @pytest.mark.parametrize(
@@ -187,5 +188,5 @@ def test_a_cluster_id_is_never_taken_for_an_option(monkeypatch: pytest.MonkeyPat
     drawn = [with_dash_in_front, bytes(16)]
     rest = secrets.token_bytes
     monkeypatch.setattr(secrets, "token_bytes", lambda n: drawn.pop(0) if drawn else rest(n))
-    secret = Kafka().credentials(Settings())
+    secret = Kafka().credentials(parse({}, sections))
     assert base64.b64decode(secret["data"]["cluster-id"]).decode() == "A" * 22

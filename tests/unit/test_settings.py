@@ -14,6 +14,8 @@ from learnflow_infra import settings
 from learnflow_infra.findings.causes import Exit
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host import paths
+from learnflow_infra.services.kafka.settings import KafkaSettings
+from learnflow_infra.services.registry import sections
 
 FILE = Path("learnflow-app/phase-2-infrastructure/infra.toml")
 
@@ -21,13 +23,12 @@ FILE = Path("learnflow-app/phase-2-infrastructure/infra.toml")
 def test_the_file_of_the_scope_states_every_setting_with_its_default() -> None:
     text = (paths.shipped("learnflow-app").parent / FILE).read_text()
     table = tomllib.loads(text)
-    assert settings.parse(table) == settings.Settings()
+    assert settings.parse(table, sections) == settings.parse({}, sections)
+    assert table.pop("services") == list(sections(None))
     stated = {f"{section}.{key}" for section, values in table.items() for key in values}
-    fields = {
-        f"{section}.{key}"
-        for section, values in vars(settings.Settings()).items()
-        for key in vars(values)
-    }
+    whole = vars(settings.parse({}, sections))
+    there = {**{name: whole[name] for name in whole if name != "services"}, **whole["services"]}
+    fields = {f"{section}.{key}" for section, values in there.items() for key in vars(values)}
     assert stated == fields
 
 
@@ -68,13 +69,18 @@ def test_the_file_of_the_scope_states_every_setting_with_its_default() -> None:
         ("[postgres]\nusers = [{name = 'a', access = 'all'}]", "access: must be read or write"),
         ('[postgres]\nuser = "a\';drop"', "postgres.user: must be lower-case letters"),
         ("[postgres]\ndatabase = 'template1'", "postgres.database: must not be"),
-        ("[postgres]\nhost_port = 19092", "postgres.host_port: is one of Kafka's host ports"),
+        ("[postgres]\nhost_port = 19092", "postgres.host_port: 19092 is one of kafka's host ports"),
         ("[cluster]\nprovider = 'kind'", "cluster.provider: must be auto or minikube or local"),
         ("[cluster]\nnamespace = 'Learn_Flow'", "cluster.namespace: must be a DNS label"),
         (
             "[redis]\n",
-            "redis: no such setting; there are cluster, images, security, kafka, postgres",
+            "redis: no such setting; there are services, cluster, images, security, kafka, ",
         ),
+        ("services = ['redis']", "services: 'redis' is no service; there are kafka, postgres"),
+        ("services = []", "services: must name at least one, and each once"),
+        ("services = ['kafka', 'kafka']", "services: must name at least one, and each once"),
+        ("services = 'kafka'", "services: must be an array of services' names, not 'kafka'"),
+        ("services = [1]", "services: must be an array of services' names, not [1]"),
         ("[security]\nencryption = 1", "security.encryption: must be true or false, not 1"),
         ("[security]\nencryption = 'no'", "security.encryption: must be true or false"),
         ("kafka = 3", "kafka: must be a table"),
@@ -87,7 +93,7 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(
     file = tmp_path / "infra.toml"
     file.write_text(toml)
     with pytest.raises(Failure) as raised:
-        settings.load(str(file))
+        settings.load(str(file), sections)
     found = raised.value.findings[0]
     assert found.code == "settings-invalid"
     assert raised.value.exit_code is Exit.USAGE
@@ -127,10 +133,10 @@ FIELDS = [
 def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path: Path) -> None:
     file = tmp_path / "infra.toml"
     file.write_bytes(b"\xef\xbb\xbf[kafka]\r\nbrokers = 3\r\n")
-    assert settings.load(str(file)).kafka.brokers == 3
+    assert settings.load(str(file), sections).of(KafkaSettings).brokers == 3
     file.write_bytes("[kafka]".encode("utf-16"))
     with pytest.raises(Failure, match="is no TOML"):
-        settings.load(str(file))
+        settings.load(str(file), sections)
 
 
 @pytest.mark.intruder("leaves a setting's field by {}", by="the settings' rules")
@@ -139,12 +145,12 @@ def test_no_setting_takes_a_value_that_leaves_its_field(value: str) -> None:
     for field in FIELDS:
         table = tomllib.loads(field.format(json.dumps(value)))
         with pytest.raises(ValueError, match=r"must be .*, not "):
-            settings.parse(table)
+            settings.parse(table, sections)
 
 
 def test_a_settings_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"missing\.toml.*No such file"):
-        settings.load(str(tmp_path / "missing.toml"))
+        settings.load(str(tmp_path / "missing.toml"), sections)
 
 
 def test_the_nearest_file_above_the_working_folder_is_used(
@@ -156,11 +162,11 @@ def test_the_nearest_file_above_the_working_folder_is_used(
     below = tmp_path / "some" / "folder"
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
-    assert settings.load(None).kafka.brokers == 3
+    assert settings.load(None, sections).of(KafkaSettings).brokers == 3
 
 
 def test_the_command_line_names_the_cluster_over_the_settings() -> None:
-    given_ = settings.parse({"cluster": {"context": "team"}})
+    given_ = settings.parse({"cluster": {"context": "team"}}, sections)
 
     def named(**names: str) -> settings.ClusterSettings:
         none = {"provider": None, "context": None, "namespace": None}
@@ -181,7 +187,7 @@ values = st.recursive(
 
 @given(
     st.dictionaries(
-        st.sampled_from(["cluster", "images", "kafka", "postgres", "x"]),
+        st.sampled_from(["cluster", "images", "kafka", "postgres", "services", "x"]),
         st.dictionaries(
             st.sampled_from(["image", "brokers", "topics", "user", "namespace", "y"]), values
         )
@@ -190,13 +196,20 @@ values = st.recursive(
 )
 def test_any_table_gives_settings_or_a_sentence(table: dict[str, object]) -> None:
     try:
-        settings.parse(table)
+        settings.parse(table, sections)
     except ValueError as error:
         assert ":" in str(error)
 
 
+def test_the_settings_say_which_services_are_deployed() -> None:
+    table = {"services": ["postgres"], "kafka": {"host_port": 15432}}
+    assert list(settings.parse(table, sections).services) == ["postgres"]
+    with pytest.raises(ValueError, match=r"kafka\.brokers"):
+        settings.parse(table | {"kafka": {"brokers": 2}}, sections)
+
+
 def test_the_size_says_what_is_left_empty() -> None:
-    small = settings.parse({"cluster": {"size": "small"}, "kafka": {"memory": "1Gi"}})
-    assert (small.kafka.cpu, small.kafka.memory) == ("100m", "1Gi")
-    assert (small.postgres.cpu, small.postgres.memory) == ("50m", "192Mi")
-    assert settings.Settings().kafka.memory == "768Mi"
+    small = settings.parse({"cluster": {"size": "small"}, "kafka": {"memory": "1Gi"}}, sections)
+    assert (small.of(KafkaSettings).cpu, small.of(KafkaSettings).memory) == ("100m", "1Gi")
+    assert (small.services["postgres"].cpu, small.services["postgres"].memory) == ("50m", "192Mi")
+    assert settings.parse({}, sections).of(KafkaSettings).memory == "768Mi"

@@ -14,7 +14,10 @@ from learnflow_infra.cluster.local import LocalCluster
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, Completed
+from learnflow_infra.image_builder.recipe import Recipe
 from learnflow_infra.pipeline.images import supply
+from learnflow_infra.services import registry
+from learnflow_infra.settings import parse
 
 KAFKA, POSTGRES = "apache/kafka:4.3.0", "postgres:17.12"
 
@@ -49,9 +52,9 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The images that were built, which name their archives here."""
     done: list[str] = []
 
-    def archive(reference: str, *_: object) -> Path:
-        done.append(reference)
-        return Path(reference.replace("/", "_"))
+    def archive(recipe: Recipe, *_: object) -> Path:
+        done.append(recipe.reference)
+        return Path(recipe.reference.replace("/", "_"))
 
     monkeypatch.setattr(image_builder, "archive", archive)
     return done
@@ -59,7 +62,8 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def supplied(node: Node, source: str) -> list[str]:
     said: list[str] = []
-    supply(node, [KAFKA, POSTGRES], source, Deadline(5), said.append)
+    settings = parse({"images": {"source": source}}, registry.sections)
+    supply(node, settings, registry.of(settings), Deadline(5), said.append)
     assert node.present >= {canonical(KAFKA), canonical(POSTGRES)}
     return said
 
@@ -109,3 +113,13 @@ def test_images_that_are_there_are_neither_pulled_nor_built(built: list[str]) ->
     node.meeting.abort()
     supplied(node, "auto")
     assert built == []
+
+
+def test_an_image_without_a_recipe_is_refused_with_those_that_there_are(built: list[str]) -> None:
+    settings = parse({"postgres": {"image": "postgres:9"}}, registry.sections)
+    with pytest.raises(Failure) as failure:
+        supply(Node(registry=[KAFKA]), settings, registry.of(settings), Deadline(5), lambda _: None)
+    (finding,) = failure.value.findings
+    assert finding.code == "image-build-failed"
+    for named in ("postgres:9", KAFKA, POSTGRES):
+        assert named in finding.message

@@ -15,9 +15,11 @@ from learnflow_infra import settings
 from learnflow_infra.cluster import canonical
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import Completed
-from learnflow_infra.image_builder.recipe import pins
+from learnflow_infra.image_builder.recipe import BASE, pins
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.services import registry
+from learnflow_infra.services.kafka.image import RECIPE as KAFKA
+from learnflow_infra.services.postgres.image import RECIPE as POSTGRES
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,12 +32,12 @@ def test_every_python_package_is_locked_by_hash(lock: Path) -> None:
 
 
 def test_every_jar_is_an_exact_artifact_with_a_checksum() -> None:
-    lines = (ROOT / "images/kafka/jars.sha256").read_text().splitlines()
+    lines = (KAFKA.folder / "jars.sha256").read_text().splitlines()
     digests = {name: digest for digest, name in map(str.split, lines)}
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in digests.values())
     maven = "{http://maven.apache.org/POM/4.0.0}"
     jars = set()
-    for each in ElementTree.parse(ROOT / "images/kafka/pom.xml").iter(f"{maven}dependency"):
+    for each in ElementTree.parse(KAFKA.folder / "pom.xml").iter(f"{maven}dependency"):
         words = [each.findtext(maven + tag) for tag in ("artifactId", "version", "classifier")]
         assert re.fullmatch(r"[\w.-]+", words[1] or "")
         jars.add("-".join(filter(None, words)) + ".jar")
@@ -53,18 +55,18 @@ def test_every_go_module_has_a_checksum(module: Path) -> None:
         assert f"{replaced.get(path, f'{path} {version}')}/go.mod h1:" in sums
 
 
-@pytest.mark.parametrize("name", ["base", "kafka", "postgres"])
-def test_every_debian_package_has_its_version(name: str) -> None:
-    assert pins(name)
-    assert all(re.match(r"[\w.+:~-]*\d", version) for version in pins(name).values())
+@pytest.mark.parametrize("folder", [BASE, KAFKA.folder, POSTGRES.folder], ids=str)
+def test_every_debian_package_has_its_version(folder: Path) -> None:
+    assert pins(folder)
+    assert all(re.match(r"[\w.+:~-]*\d", version) for version in pins(folder).values())
 
 
 def test_an_image_may_be_named_by_its_digest(tmp_path: Path) -> None:
     image = f"postgres:17.12@sha256:{'0a' * 32}"
     file = tmp_path / "infra.toml"
     file.write_text(f'[postgres]\nimage = "{image}"\n')
-    loaded = settings.load(str(file))
-    assert f"image: {image}\n" in manifests.to_yaml(registry()["postgres"].objects(loaded))
+    loaded = settings.load(str(file), registry.sections)
+    assert f"image: {image}\n" in manifests.to_yaml(registry.find("postgres").objects(loaded))
     assert canonical(image) == f"docker.io/library/{image}"
 
 

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from learnflow_infra.cluster import Provider, Say
+from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.services import Service, registry
 from learnflow_infra.settings import Settings
 
 
-@dataclass(frozen=True)
+@dataclass
 class Request:
-    """What the user asked for."""
+    """What a user asked for. Raises Failure(usage) for a service that the settings do not have."""
 
     settings: Settings
     names: Sequence[str]
+    """The services that the command line names; none for all."""
     deadline: Deadline
     say: Say
+    services: Sequence[Service] = field(init=False)
+    """The services that are meant."""
 
-    @property
-    def services(self) -> list[Service]:
-        known = registry()
-        return [known[name] for name in self.names] or list(known.values())
+    def __post_init__(self) -> None:
+        there = {service.name: service for service in registry.of(self.settings)}
+        for name in self.names:
+            if name not in there:
+                message = f"{name!r} is no service of the settings; there are {', '.join(there)}"
+                raise Failure(finding("usage", message))
+        self.services = [there[name] for name in self.names] or list(there.values())
 
 
 def reported_cluster(provider: Provider, settings: Settings) -> Mapping[str, str]:

@@ -84,9 +84,9 @@ def _memory(request: Request, *, running: bool) -> Check:
         return Check("memory", said)
     said += f", {free / _GIB:.1f} available"
     settings = request.settings
-    pods = {"kafka": settings.kafka.brokers, "postgres": 1}
     wanted = sum(
-        count * mebibytes(getattr(settings, name).memory) << 20 for name, count in pods.items()
+        len(service.pods(settings)) * mebibytes(settings.services[service.name].memory) << 20
+        for service in request.services
     )
     if running or free >= wanted + _CLUSTER_BYTES:
         return Check("memory", said)

@@ -43,7 +43,7 @@ def status(request: Request) -> Report:
                     "service": service.name,
                     "deployed": workload is not None,
                     "pods": {"ready": state.ready, "total": state.total},
-                    "image": service.image(settings),
+                    "image": settings.services[service.name].image,
                     "certificate_ends": _certificate_ends(objects, service),
                     "volumes": {
                         name: claim.get("status", {}).get("phase", "Unknown")

@@ -43,8 +43,7 @@ def up(request: Request) -> Report:
         if settings.security.encryption:
             x509.load_library()  # while kubectl comes up
         # A pod that is made without its image waits for as long as the kubelet backs off.
-        references = [service.image(settings) for service in services]
-        supply(provider, references, settings.images.source, deadline, say)
+        supply(provider, settings, services, deadline, say)
         steps.end("images")
         # Nothing is written where it cannot fit.
         capacity = check_capacity(kube, settings, services)

@@ -10,6 +10,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
+from learnflow_infra.findings.causes import CAUSES, order
+
 FOREVER = math.inf
 
 # A pattern in the message, its cause, and the seconds for which waiting may still heal it.
@@ -116,25 +118,12 @@ _REASONS: Mapping[str, _Rows] = {
     ),
 }
 
-# What the last lines of a server's log say of why it ended.
-_LOG_LINES: Sequence[tuple[str, str]] = (
-    # The second is Java's: a file that it has mapped cannot grow.
-    ("no space left on device|fault occurred in an unsafe memory access", "volume-full"),
-    ("database files are incompatible with server", "postgres-version"),
-    (
-        "pg_control|control file|checkpoint record|invalid page in block|no PG_VERSION",
-        "postgres-corrupted",
-    ),
-    (r"Inconsistent_?ClusterId|Invalid cluster\.id|INCONSISTENT_CLUSTER_ID", "kafka-cluster-id"),
-    ("java.lang.OutOfMemoryError", "out-of-memory"),
-    ("KafkaStorageException|log dir(ectorie)?s? .*(failed|offline)", "kafka-storage"),
-)
-
 
 def cause_of_log(log: str) -> str | None:
     """The code of the cause that a log's lines name; None where they name none."""
-    found = (code for pattern, code in _LOG_LINES if re.search(pattern, log, re.IGNORECASE))
-    return next(found, None)
+    named = (each for each in CAUSES.values() if each.log)
+    found = [each.code for each in named if re.search(each.log, log, re.IGNORECASE)]
+    return min(found, key=order, default=None)
 
 
 def cause_of(reason: str, message: str) -> tuple[str, float] | None:

@@ -22,7 +22,7 @@ from learnflow_infra.diagnosis.symptoms import (
     of_pod,
     short,
 )
-from learnflow_infra.findings.causes import RANK
+from learnflow_infra.findings.causes import order
 from learnflow_infra.findings.failures import Finding, finding
 from learnflow_infra.kubernetes.objects import (
     Object,
@@ -135,7 +135,7 @@ def merged(symptoms: Sequence[Symptom], most: int = _MOST_FINDINGS) -> list[Symp
             names = tuple(dict.fromkeys((*same.objects, *each.objects)))
             by_cause[key] = replace(same, objects=names, grace=min(same.grace, each.grace))
     # What cannot heal by itself first; a claim is often unbound because its pod has no node.
-    ordered = sorted(by_cause.values(), key=lambda each: (each.grace == FOREVER, RANK[each.code]))
+    ordered = sorted(by_cause.values(), key=lambda each: (each.grace == FOREVER, order(each.code)))
     causes: list[Symptom] = []
     for each in ordered:
         if not any(_follows(each, cause) for cause in causes):

@@ -1,12 +1,11 @@
 """The causes: all that can go wrong, as one table.
 
 A cause has a stable code, the exit code that it ends a command with, what it means and what to do.
-docs/causes.md is generated from here (`python -m learnflow_infra.findings.causes`).
+What can go wrong with one service alone stands in its own folder and is added to the table there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -21,6 +20,22 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+class Rank(IntEnum):
+    """What blocks what: of two causes the one of the lower rank is told first, and of one rank the
+    one that stands earlier in the table."""
+
+    COMMAND = 0
+    """The command line, the machine and the cluster."""
+    DEPLOYMENT = 1
+    """What is deployed, as a whole."""
+    PODS = 2
+    """Pods and what they take, in the order in which they block each other."""
+    SERVICE = 3
+    """A service whose pods run."""
+    REST = 4
+    """What only counts where nothing else is known."""
+
+
 @dataclass(frozen=True)
 class Cause:
     code: str
@@ -31,854 +46,701 @@ class Cause:
     """Whether it may pass by itself shortly after a start."""
     shared: bool = False
     """Whether services that show it show one and the same."""
+    log: str = ""
+    """A pattern of what the last lines of a server's log say where this made it end."""
     untested: str = ""
     """Why no test brings it about."""
 
 
-def _table(causes: Iterable[Cause]) -> dict[str, Cause]:
-    return {cause.code: cause for cause in causes}
+CAUSES: dict[str, Cause] = {}
+_ORDER: dict[str, tuple[Rank, int]] = {}
 
 
-CAUSES = _table(
-    (
-        Cause(
-            "local-cluster-unavailable",
-            Exit.NO_CLUSTER,
-            "The local cluster cannot run on this machine.",
-            "Start Minikube, or name a cluster with --context.",
-            untested="the tests run where the local cluster can.",
-        ),
-        Cause(
-            "programs-missing",
-            Exit.NO_CLUSTER,
-            "Programs that are needed are neither installed nor could they be fetched.",
-            "Install the named packages, or make Debian's package registry reachable, and repeat.",
-        ),
-        Cause(
-            "local-cluster-build-failed",
-            Exit.NO_CLUSTER,
-            "The local cluster's programs could not be built.",
-            "Read the named log; the build goes on from where it stopped when repeated.",
-        ),
-        Cause(
-            "local-cluster-start-failed",
-            Exit.NO_CLUSTER,
-            "The local cluster did not come up.",
-            "Read the named log, then `learnflow-infra cluster down` and `up` again.",
-        ),
-        Cause(
-            "local-cluster-stop-failed",
-            Exit.NO_CLUSTER,
-            "The local cluster could not be stopped or removed.",
-            "Repeat the command; it goes on from where it stopped.",
-            untested="it takes a process that survives being killed.",
-        ),
-        Cause(
-            "local-cluster-address-taken",
-            Exit.NO_CLUSTER,
-            "Something else on this machine uses the local cluster's addresses or names.",
-            "Remove what is named, or use another cluster with --cluster minikube or --context.",
-        ),
-        Cause(
-            "local-cluster-context-taken",
-            Exit.NO_CLUSTER,
-            "The kubeconfig has another cluster under the local cluster's name.",
-            "Rename or remove it there, or set KUBECONFIG to another file.",
-        ),
-        Cause(
-            "kubeconfig-unusable",
-            Exit.NO_CLUSTER,
-            "The kubeconfig cannot be read or written.",
-            "Mend or move the named file, or set KUBECONFIG to another one.",
-        ),
-        Cause(
-            "image-build-failed",
-            Exit.UNHEALTHY,
-            "A container image could be neither pulled nor built.",
-            "Make a container registry or the package registries reachable, then repeat.",
-        ),
-        Cause(
-            "usage",
-            Exit.USAGE,
-            "The command line was not understood.",
-            "See `learnflow-infra --help`.",
-        ),
-        Cause(
-            "settings-invalid",
-            Exit.USAGE,
-            "The settings file holds something that is no setting, or no valid value of one.",
-            "Correct the named setting; every one stands in infra.toml with its default.",
-        ),
-        Cause(
-            "setting-fixed",
-            Exit.USAGE,
-            "A setting was changed that cannot change while the data is kept.",
-            "Set it back, or remove the data with `learnflow-infra down --purge`.",
-        ),
-        Cause(
-            "host-port-taken",
-            Exit.USAGE,
-            "Another program listens on a port that `connect` opens.",
-            "End that program, or set another host_port.",
-        ),
-        Cause(
-            "cache-unsafe",
-            Exit.USAGE,
-            "The cache folder, whose programs are run, can be written to by others.",
-            "Make it your own (`chown`, `chmod o-w`), or set XDG_CACHE_HOME to another folder.",
-        ),
-        Cause(
-            "folder-unwritable",
-            Exit.USAGE,
-            "A folder could not be written to.",
-            "Name another folder, or change its permissions.",
-        ),
-        Cause(
-            "declined",
-            Exit.INTERRUPTED,
-            "The question was answered with no.",
-            "Answer y, or pass --yes.",
-        ),
-        Cause(
-            "interrupted",
-            Exit.INTERRUPTED,
-            "The command was interrupted.",
-            "Run it again: it goes on from where it stopped.",
-        ),
-        Cause(
-            "internal-error",
-            Exit.UNHEALTHY,
-            "A defect of this tool.",
-            "Report it with the command that led to it.",
-            untested="it would be mended.",
-        ),
-        Cause(
-            "cluster-not-found",
-            Exit.NO_CLUSTER,
-            "There is neither Minikube nor a local cluster, nor a named context.",
-            "Install Minikube (https://minikube.sigs.k8s.io/docs/start) and run `minikube start`, "
-            "or name a cluster with --context.",
-        ),
-        Cause(
-            "cluster-not-running",
-            Exit.NO_CLUSTER,
-            "The cluster is there but does not run.",
-            "Start it with `learnflow-infra up`.",
-        ),
-        Cause(
-            "cluster-unreachable",
-            Exit.NO_CLUSTER,
-            "The context's API server does not answer, or something else does.",
-            "Start the cluster, or name another with --context.",
-        ),
-        Cause(
-            "api-slow",
-            Exit.DEADLINE,
-            "The API server took too long for one request.",
-            "Look at the control plane's load, then repeat.",
-        ),
-        Cause(
-            "api-certificate-refused",
-            Exit.NO_CLUSTER,
-            "The API server's certificate is not one that the context trusts.",
-            "Fetch the cluster's kubeconfig again, or name another context with --context.",
-        ),
-        Cause(
-            "api-error",
-            Exit.UNHEALTHY,
-            "The API server refused a request, and not for a reason that is known here.",
-            "Read its message, and the control plane's logs; then repeat.",
-        ),
-        Cause(
-            "identity-refused",
-            Exit.NO_CLUSTER,
-            "The API server does not accept the context's credentials.",
-            "Renew them, or name another context with --context.",
-        ),
-        Cause(
-            "permission-missing",
-            Exit.NO_RESOURCES,
-            "The context's user may not do something that is needed.",
-            "Ask the cluster's administrator for the named verb and resource.",
-        ),
-        Cause(
-            "kubectl-missing",
-            Exit.NO_CLUSTER,
-            "kubectl is needed and not there.",
-            "Install kubectl and put it on the PATH; the local cluster brings its own by "
-            "`learnflow-infra cluster up`.",
-        ),
-        Cause(
-            "kubectl-failed",
-            Exit.NO_CLUSTER,
-            "kubectl could not serve the context.",
-            "Check the context with `kubectl config get-contexts`.",
-        ),
-        Cause(
-            "minikube-broken",
-            Exit.NO_CLUSTER,
-            "minikube failed, or gave no usable answer in time.",
-            "Run the named command by hand, or name a cluster with --context.",
-        ),
-        Cause(
-            "minikube-start-failed",
-            Exit.NO_CLUSTER,
-            "minikube could not start its stopped profile.",
-            "Run `minikube start` by hand and read `minikube logs`.",
-        ),
-        Cause(
-            "room-missing",
-            Exit.NO_RESOURCES,
-            "The nodes have not enough CPU or memory left.",
-            "Free some, give the cluster more, or lower cpu and memory in infra.toml.",
-        ),
-        Cause(
-            "storage-class-missing",
-            Exit.NO_RESOURCES,
-            "No StorageClass can provide the volumes.",
-            "Set storage_class to one that exists, or make one the default.",
-            shared=True,
-        ),
-        Cause(
-            "namespace-missing",
-            Exit.USAGE,
-            "There is no namespace of that name.",
-            "Name another one; `kubectl get namespaces` lists them.",
-        ),
-        Cause(
-            "namespace-terminating",
-            Exit.UNHEALTHY,
-            "The namespace is being deleted.",
-            "Wait until it is gone, then repeat.",
-            shared=True,
-        ),
-        Cause(
-            "foreign-object",
-            Exit.UNHEALTHY,
-            "An object of that name is there and is not this scope's.",
-            "Rename or remove it, or set another namespace in infra.toml.",
-        ),
-        Cause(
-            "apply-refused",
-            Exit.UNHEALTHY,
-            "The API server refused an object.",
-            "Read its reason; a quota, a policy or a webhook may stand behind it.",
-        ),
-        Cause(
-            "not-deployed",
-            Exit.UNHEALTHY,
-            "The service is not in the cluster.",
-            "Run `learnflow-infra up`.",
-        ),
-        # Of pods, in the order in which they block each other: the first is a diagnosis' first.
-        Cause(
-            "quota-exceeded",
-            Exit.NO_RESOURCES,
-            "A ResourceQuota of the namespace leaves no room for a pod or a volume.",
-            "Raise the quota, or lower cpu, memory or volume in infra.toml.",
-        ),
-        Cause(
-            "limit-range-refused",
-            Exit.NO_RESOURCES,
-            "A LimitRange of the namespace forbids what a pod or a volume asks for.",
-            "Change the LimitRange, or cpu, memory or volume in infra.toml.",
-        ),
-        Cause(
-            "pod-security-refused",
-            Exit.NO_RESOURCES,
-            "The namespace's Pod Security level forbids a pod.",
-            "Relabel the namespace, or set another one in infra.toml.",
-        ),
-        Cause(
-            "webhook-refused",
-            Exit.NO_RESOURCES,
-            "An admission webhook or policy refuses a pod.",
-            "Ask for an exception from who runs the named policy.",
-        ),
-        Cause(
-            "webhook-failing",
-            Exit.UNHEALTHY,
-            "An admission webhook that must agree to a pod does not answer.",
-            "Mend or remove it: `kubectl get "
-            "validatingwebhookconfigurations,mutatingwebhookconfigurations`.",
-        ),
-        Cause(
-            "pod-create-refused",
-            Exit.UNHEALTHY,
-            "The API server refuses to create a pod.",
-            "Read its reason with `kubectl describe statefulset`.",
-        ),
-        Cause(
-            "node-not-ready",
-            Exit.UNHEALTHY,
-            "A node does not work.",
-            "Look at it with `kubectl describe node`, or restart it.",
-            shared=True,
-        ),
-        Cause(
-            "kubelet-unavailable",
-            Exit.UNHEALTHY,
-            "A node's kubelet does not run, or has just started and does not know its pods yet.",
-            "Repeat in a minute; if it stays, look at the node with `kubectl describe node`, and "
-            "restart it.",
-            heals=True,
-            shared=True,
-        ),
-        Cause(
-            "node-under-pressure",
-            Exit.NO_RESOURCES,
-            "A node is short of memory, disk or process ids.",
-            "Free some of what `kubectl describe node` says is short.",
-            shared=True,
-        ),
-        Cause(
-            "node-disk-full",
-            Exit.NO_RESOURCES,
-            "A node's disk is full.",
-            "Remove what is not needed there, or give it more room, then repeat.",
-            shared=True,
-        ),
-        Cause(
-            "pod-evicted",
-            Exit.NO_RESOURCES,
-            "A node has put a pod out for lack of resources.",
-            "Free memory or disk on the node, or give the cluster more.",
-        ),
-        Cause(
-            "unschedulable-cpu",
-            Exit.NO_RESOURCES,
-            "No node has enough CPU left for a pod.",
-            "Free some, give the cluster more, or lower cpu in infra.toml.",
-        ),
-        Cause(
-            "unschedulable-memory",
-            Exit.NO_RESOURCES,
-            "No node has enough memory left for a pod.",
-            "Free some, give the cluster more, or lower memory in infra.toml.",
-        ),
-        Cause(
-            "unschedulable-pods",
-            Exit.NO_RESOURCES,
-            "The nodes may run no more pods.",
-            "Remove some, or add a node.",
-        ),
-        Cause(
-            "unschedulable-volume",
-            Exit.NO_RESOURCES,
-            "A pod's volume is where no node can take the pod.",
-            "Bring back a node of the volume's zone, or remove the data with "
-            "`learnflow-infra down --purge`.",
-        ),
-        Cause(
-            "unschedulable-affinity",
-            Exit.NO_RESOURCES,
-            "No node is one that a pod may be on.",
-            "Label a node as the named affinity or selector asks, or add one.",
-        ),
-        Cause(
-            "unschedulable-taint",
-            Exit.NO_RESOURCES,
-            "Every node has a taint that a pod does not tolerate, or is cordoned.",
-            "Remove the taint with `kubectl taint`, or `kubectl uncordon` a node.",
-        ),
-        Cause(
-            "unschedulable",
-            Exit.NO_RESOURCES,
-            "No node can take a pod.",
-            "Free resources, or lower cpu and memory in infra.toml.",
-        ),
-        Cause(
-            "volume-lost",
-            Exit.UNHEALTHY,
-            "The volume that a claim was bound to is gone.",
-            "Bring the PersistentVolume back, or remove the claim with `learnflow-infra down "
-            "--purge`.",
-        ),
-        Cause(
-            "volume-provisioning-failed",
-            Exit.UNHEALTHY,
-            "The StorageClass's provisioner could not make a volume.",
-            "Read its reason with `kubectl describe pvc`.",
-        ),
-        Cause(
-            "volume-unbound",
-            Exit.UNHEALTHY,
-            "A volume claim is not bound.",
-            "Look at its events with `kubectl describe pvc`.",
-        ),
-        Cause(
-            "scheduler-stalled",
-            Exit.UNHEALTHY,
-            "A pod's claims are bound, and the scheduler has not tried the pod again since.",
-            "Run `learnflow-infra up`, which makes it try; by itself it does within five minutes.",
-        ),
-        Cause(
-            "volume-mount-failed",
-            Exit.UNHEALTHY,
-            "A node could not attach or mount a pod's volume.",
-            "Read its reason with `kubectl describe pod`.",
-        ),
-        Cause(
-            "pod-sandbox-failed",
-            Exit.UNHEALTHY,
-            "A node could not set up a pod's network or sandbox.",
-            "Look at the node's network plug-in and container runtime with `kubectl describe pod`.",
-        ),
-        Cause(
-            "image-name-invalid",
-            Exit.UNHEALTHY,
-            "The image's name is no valid reference.",
-            "Correct image in infra.toml.",
-        ),
-        Cause(
-            "image-absent",
-            Exit.UNHEALTHY,
-            "The image is not on the node and may not be pulled.",
-            "Load it into the cluster.",
-        ),
-        Cause(
-            "image-not-found",
-            Exit.UNHEALTHY,
-            "The registry has no image of that name and tag.",
-            "Correct image in infra.toml.",
-        ),
-        Cause(
-            "image-denied",
-            Exit.UNHEALTHY,
-            "The registry does not let the cluster have the image.",
-            "Check the image's name, or give the namespace's default ServiceAccount an "
-            "imagePullSecret.",
-        ),
-        Cause(
-            "image-pull-limited",
-            Exit.UNHEALTHY,
-            "The registry refuses more pulls for now.",
-            "Wait, log in to the registry, or set images.source to packages.",
-            shared=True,
-        ),
-        Cause(
-            "image-registry-unreachable",
-            Exit.UNHEALTHY,
-            "The node cannot reach the image's registry.",
-            "Mend the node's way to it, or set images.source to packages.",
-            shared=True,
-        ),
-        Cause(
-            "image-pull-slow",
-            Exit.UNHEALTHY,
-            "A node is still pulling an image.",
-            "Wait and repeat, or look at the node's way to the image's registry.",
-        ),
-        Cause(
-            "image-not-pulled",
-            Exit.UNHEALTHY,
-            "The cluster could not get an image.",
-            "Check the image's name and the way to its registry, or set images.source to packages.",
-        ),
-        Cause(
-            "secret-missing",
-            Exit.UNHEALTHY,
-            "A pod refers to a Secret that is not there.",
-            "Run `learnflow-infra up`, which makes its objects again.",
-        ),
-        Cause(
-            "config-map-missing",
-            Exit.UNHEALTHY,
-            "A pod refers to a ConfigMap that is not there.",
-            "Run `learnflow-infra up`, which makes its objects again.",
-        ),
-        Cause(
-            "key-missing",
-            Exit.UNHEALTHY,
-            "A pod refers to a key that its Secret or ConfigMap does not have.",
-            "Run `learnflow-infra up`, which makes its objects again.",
-        ),
-        Cause(
-            "container-config",
-            Exit.UNHEALTHY,
-            "A container's configuration cannot be used.",
-            "Read its reason with `kubectl describe pod`.",
-        ),
-        Cause(
-            "container-create",
-            Exit.UNHEALTHY,
-            "The container runtime could not create the container.",
-            "Read its reason with `kubectl describe pod`.",
-        ),
-        Cause(
-            "container-run",
-            Exit.UNHEALTHY,
-            "The container runtime could not run the container.",
-            "Read its reason with `kubectl describe pod`.",
-        ),
-        Cause(
-            "init-container-failing",
-            Exit.UNHEALTHY,
-            "An init container ends with an error, so that the pod does not start.",
-            "Read its log with `kubectl logs --previous -c` and its name.",
-        ),
-        Cause(
-            "volume-full",
-            Exit.UNHEALTHY,
-            "A volume has no space left.",
-            "Free some, or move the data to a larger volume.",
-        ),
-        Cause(
-            "out-of-memory",
-            Exit.UNHEALTHY,
-            "A container was killed because it used more memory than its limit.",
-            "Raise memory in infra.toml.",
-        ),
-        Cause(
-            "startup-probe-killing",
-            Exit.UNHEALTHY,
-            "A container is killed because it takes too long to start.",
-            "Read its log with `kubectl logs --previous`; give it more cpu in infra.toml.",
-        ),
-        Cause(
-            "liveness-probe-killing",
-            Exit.UNHEALTHY,
-            "A container is killed because it no longer answers its liveness probe.",
-            "Read its log with `kubectl logs --previous`.",
-        ),
-        Cause(
-            "container-crashing",
-            Exit.UNHEALTHY,
-            "A container ends again and again.",
-            "Read its last words with `kubectl logs --previous`.",
-        ),
-        Cause(
-            "pods-not-ready",
-            Exit.UNHEALTHY,
-            "Not all pods are Running and Ready.",
-            "Run `learnflow-infra up`, which waits for them.",
-            heals=True,
-        ),
-        Cause(
-            "job-failed",
-            Exit.UNHEALTHY,
-            "A Job gave up.",
-            "Read its pods' logs with `kubectl logs job/` and its name.",
-        ),
-        Cause(
-            "service-without-endpoints",
-            Exit.UNHEALTHY,
-            "A Service's selector fits no pod.",
-            "Compare `kubectl get service -o wide` with the pods' labels.",
-        ),
-        Cause(
-            "connection-missing",
-            Exit.UNHEALTHY,
-            "The connection Secret is not there.",
-            "Run `learnflow-infra up`, which makes it again.",
-        ),
-        Cause(
-            "image-load-failed",
-            Exit.UNHEALTHY,
-            "A built image could not be loaded into the cluster.",
-            "Look at the node's disk, then repeat.",
-        ),
-        Cause(
-            "service-unreachable",
-            Exit.UNHEALTHY,
-            "An address of the service accepts no connection.",
-            "Look at the Service's endpoints with `kubectl get endpointslices`.",
-            heals=True,
-        ),
-        Cause(
-            "round-trip-failed",
-            Exit.UNHEALTHY,
-            "Data that was written did not come back as it should.",
-            "Read the service's log with `kubectl logs`.",
-        ),
-        Cause(
-            "reconcile-failed",
-            Exit.UNHEALTHY,
-            "What the settings declare inside the service could not be made so.",
-            "Read the service's log with `kubectl logs`.",
-        ),
-        Cause(
-            "kafka-advertised-address",
-            Exit.UNHEALTHY,
-            "Kafka hands out an address that its clients cannot use.",
-            "Run `learnflow-infra up`, which sets the listeners again.",
-            heals=True,
-        ),
-        Cause(
-            "kafka-brokers-missing",
-            Exit.UNHEALTHY,
-            "Not all brokers have joined the cluster.",
-            "Read the missing broker's log with `kubectl logs`.",
-            heals=True,
-        ),
-        Cause(
-            "name-unknown",
-            Exit.UNHEALTHY,
-            "The cluster's DNS does not know a name of the service.",
-            "Run `learnflow-infra up`, which makes the Service again.",
-            heals=True,
-        ),
-        Cause(
-            "dns-unavailable",
-            Exit.UNHEALTHY,
-            "The cluster's DNS does not answer.",
-            "Look at it with `kubectl get pods -n kube-system -l k8s-app=kube-dns`.",
-            heals=True,
-            shared=True,
-        ),
-        Cause(
-            "connection-lost",
-            Exit.UNHEALTHY,
-            "The service closed a connection in the middle of its proof.",
-            "Repeat; if it stays, read the service's log with `kubectl logs`.",
-            heals=True,
-        ),
-        Cause(
-            "service-slow",
-            Exit.UNHEALTHY,
-            "The service took too long for one step of its proof.",
-            "Look at the node's load with `kubectl top node`, then repeat.",
-            heals=True,
-        ),
-        Cause(
-            "certificate-authority",
-            Exit.UNHEALTHY,
-            "The server's certificate is not signed by the deployment's authority.",
-            "Run `learnflow-infra up`, which signs a new one.",
-        ),
-        Cause(
-            "certificate-expired",
-            Exit.UNHEALTHY,
-            "The server's certificate has ended, or a clock is wrong.",
-            "Run `learnflow-infra up`, which signs a new one; the server keeps running.",
-        ),
-        Cause(
-            "certificate-ending",
-            Exit.UNHEALTHY,
-            "The server's certificate ends within 30 days.",
-            "Run `learnflow-infra up`, which signs a new one; the server keeps running.",
-        ),
-        Cause(
-            "certificate-name",
-            Exit.UNHEALTHY,
-            "The server's certificate is not for the name that clients use.",
-            "Run `learnflow-infra up`, which signs one for all names of the Services.",
-        ),
-        Cause(
-            "certificate-pending",
-            Exit.UNHEALTHY,
-            "The server has not taken up its new certificate yet.",
-            "Repeat `learnflow-infra up`; a node brings a Secret's change to a pod within two "
-            "minutes.",
-            heals=True,
-            untested="it takes a kubelet that runs commands and updates no volumes.",
-        ),
-        Cause(
-            "tls-missing",
-            Exit.UNHEALTHY,
-            "The server does not offer TLS, which the connection Secret asks for.",
-            "Run `learnflow-infra up`, which sets the listeners and the Secret again.",
-        ),
-        Cause(
-            "tls-refused",
-            Exit.UNHEALTHY,
-            "Client and server could not agree on a TLS session.",
-            "Run `learnflow-infra up`; if it stays, read the service's log with `kubectl logs`.",
-        ),
-        Cause(
-            "credentials-missing",
-            Exit.UNHEALTHY,
-            "The Secret that a service starts with is not there.",
-            "Run `learnflow-infra up`, which makes a new one.",
-        ),
-        Cause(
-            "postgres-password",
-            Exit.UNHEALTHY,
-            "The role's password in the data folder is not the one in the connection Secret.",
-            "Run `learnflow-infra up`, which sets the role's password to the Secret's.",
-        ),
-        Cause(
-            "postgres-role",
-            Exit.UNHEALTHY,
-            "The role is missing, may not log in, or lacks a privilege in its database.",
-            "Run `learnflow-infra up`, which makes the role and its privileges again.",
-        ),
-        Cause(
-            "postgres-access-refused",
-            Exit.UNHEALTHY,
-            "pg_hba.conf refuses the client.",
-            "Run `kubectl delete pod postgres-0`: the file is written anew at each start.",
-        ),
-        Cause(
-            "postgres-database-missing",
-            Exit.UNHEALTHY,
-            "The database of the connection Secret does not exist.",
-            "Rename it back if it was renamed; else `learnflow-infra up` makes an empty one.",
-        ),
-        Cause(
-            "postgres-connections-exhausted",
-            Exit.UNHEALTHY,
-            "The server, the database or the role has no connection left.",
-            "End clients, found with `select usename, application_name, state from "
-            "pg_stat_activity`, or raise max_connections or the role's or database's connection "
-            "limit.",
-        ),
-        Cause(
-            "postgres-starting",
-            Exit.UNHEALTHY,
-            "The server is starting, stopping or in recovery.",
-            "Wait, then repeat; its progress is in `kubectl logs`.",
-            heals=True,
-        ),
-        Cause(
-            "postgres-in-recovery",
-            Exit.UNHEALTHY,
-            "The server is a standby, or still replays its log: it takes no writes.",
-            "Promote it with `select pg_promote()` as the superuser, or wait until it caught up.",
-        ),
-        Cause(
-            "postgres-read-only",
-            Exit.UNHEALTHY,
-            "The database takes no writes.",
-            "Reset default_transaction_read_only where it was set: `alter database`, `alter "
-            "role` or `alter system`.",
-        ),
-        Cause(
-            "postgres-disk-full",
-            Exit.UNHEALTHY,
-            "The server's volume is full.",
-            "Remove data, or give the volume more room with volume in infra.toml.",
-        ),
-        Cause(
-            "postgres-version",
-            Exit.UNHEALTHY,
-            "The data folder is of another major version of PostgreSQL.",
-            "Set the image of that version in infra.toml again, dump the data and load it into "
-            "the new one.",
-        ),
-        Cause(
-            "postgres-corrupted",
-            Exit.UNHEALTHY,
-            "Data files are damaged or cannot be read.",
-            "Keep a copy of the volume, then restore from a backup.",
-        ),
-        Cause(
-            "kafka-no-quorum",
-            Exit.UNHEALTHY,
-            "The controllers have no quorum, or do not answer.",
-            "Read the brokers' logs with `kubectl logs`, and look whether they reach each other.",
-            heals=True,
-        ),
-        Cause(
-            "kafka-partitions-offline",
-            Exit.UNHEALTHY,
-            "Partitions have no leader: they can be neither written nor read.",
-            "Bring the brokers back that hold them; read their logs with `kubectl logs`.",
-            heals=True,
-            untested="the broker that is missing then is told first.",
-        ),
-        Cause(
-            "kafka-not-enough-replicas",
-            Exit.UNHEALTHY,
-            "Fewer replicas are in sync than min.insync.replicas: nothing can be written.",
-            "Bring the missing brokers back; read their logs with `kubectl logs`.",
-            heals=True,
-        ),
-        Cause(
-            "kafka-under-replicated",
-            Exit.UNHEALTHY,
-            "Partitions have fewer copies in sync than they should.",
-            "Wait for the brokers to catch up; else read the lagging broker's log with `kubectl "
-            "logs`.",
-            heals=True,
-        ),
-        Cause(
-            "kafka-cluster-id",
-            Exit.UNHEALTHY,
-            "The volumes' cluster id is not the one in the Secret: a broker with a new volume "
-            "could not join.",
-            "Write the volumes' id into the Secret kafka-credentials.",
-        ),
-        Cause(
-            "kafka-topic-refused",
-            Exit.UNHEALTHY,
-            "Kafka refuses to create a topic.",
-            "Correct kafka.topics in infra.toml, or what the broker's answer names.",
-        ),
-        Cause(
-            "kafka-password",
-            Exit.UNHEALTHY,
-            "Kafka does not know the user, or not by the password of its Secret.",
-            "Run `learnflow-infra up`, which makes every user's password so.",
-        ),
-        Cause(
-            "kafka-node-password",
-            Exit.UNHEALTHY,
-            "The nodes run with another password of their own than the Secret kafka-credentials "
-            "holds.",
-            "Start the nodes again, all at once.",
-        ),
-        Cause(
-            "kafka-access-refused",
-            Exit.UNHEALTHY,
-            "A listener does not take logins as it should, or the user lacks the ACL for what it "
-            "wants to do.",
-            "Run `learnflow-infra up`, which sets listeners, users and ACLs again.",
-        ),
-        Cause(
-            "kafka-storage",
-            Exit.UNHEALTHY,
-            "A broker cannot use its log folder: it is full, damaged or offline.",
-            "Look at the volume, and read the broker's log with `kubectl logs`.",
-        ),
-        Cause(
-            "report-unwritable",
-            Exit.USAGE,
-            "The file that --report names could not be written.",
-            "Name another one, in a folder that is yours.",
-        ),
-        Cause(
-            "step-slow",
-            Exit.UNHEALTHY,
-            "A step took longer than the time that it may take, which is not the command's.",
-            "Look at what is named, and at the machine's load; then repeat.",
-            heals=True,
-        ),
-        # The last: where anything else is known, that is the cause.
-        Cause(
-            "deadline-passed",
-            Exit.DEADLINE,
-            "The command's time was over before its work was done.",
-            "Give it more with --timeout, or look with `learnflow-infra status`.",
-        ),
-    )
+def register(rank: Rank, *causes: Cause) -> None:
+    """Add causes to the table. Raises ValueError for a code that it has."""
+    for cause in causes:
+        if cause.code in CAUSES:
+            raise ValueError(f"the cause {cause.code} stands in the table twice")
+        _ORDER[cause.code] = (rank, len(CAUSES))
+        CAUSES[cause.code] = cause
+
+
+def order(code: str) -> tuple[Rank, int]:
+    """The place of a cause among others: the most blocking one's is the least."""
+    return _ORDER[code]
+
+
+register(
+    Rank.COMMAND,
+    Cause(
+        "local-cluster-unavailable",
+        Exit.NO_CLUSTER,
+        "The local cluster cannot run on this machine.",
+        "Start Minikube, or name a cluster with --context.",
+        untested="the tests run where the local cluster can.",
+    ),
+    Cause(
+        "programs-missing",
+        Exit.NO_CLUSTER,
+        "Programs that are needed are neither installed nor could they be fetched.",
+        "Install the named packages, or make Debian's package registry reachable, and repeat.",
+    ),
+    Cause(
+        "local-cluster-build-failed",
+        Exit.NO_CLUSTER,
+        "The local cluster's programs could not be built.",
+        "Read the named log; the build goes on from where it stopped when repeated.",
+    ),
+    Cause(
+        "local-cluster-start-failed",
+        Exit.NO_CLUSTER,
+        "The local cluster did not come up.",
+        "Read the named log, then `learnflow-infra cluster down` and `up` again.",
+    ),
+    Cause(
+        "local-cluster-stop-failed",
+        Exit.NO_CLUSTER,
+        "The local cluster could not be stopped or removed.",
+        "Repeat the command; it goes on from where it stopped.",
+        untested="it takes a process that survives being killed.",
+    ),
+    Cause(
+        "local-cluster-address-taken",
+        Exit.NO_CLUSTER,
+        "Something else on this machine uses the local cluster's addresses or names.",
+        "Remove what is named, or use another cluster with --cluster minikube or --context.",
+    ),
+    Cause(
+        "local-cluster-context-taken",
+        Exit.NO_CLUSTER,
+        "The kubeconfig has another cluster under the local cluster's name.",
+        "Rename or remove it there, or set KUBECONFIG to another file.",
+    ),
+    Cause(
+        "kubeconfig-unusable",
+        Exit.NO_CLUSTER,
+        "The kubeconfig cannot be read or written.",
+        "Mend or move the named file, or set KUBECONFIG to another one.",
+    ),
+    Cause(
+        "image-build-failed",
+        Exit.UNHEALTHY,
+        "A container image could be neither pulled nor built.",
+        "Make a container registry or the package registries reachable, then repeat.",
+    ),
+    Cause(
+        "usage",
+        Exit.USAGE,
+        "The command line was not understood.",
+        "See `learnflow-infra --help`.",
+    ),
+    Cause(
+        "settings-invalid",
+        Exit.USAGE,
+        "The settings file holds something that is no setting, or no valid value of one.",
+        "Correct the named setting; every one stands in infra.toml with its default.",
+    ),
+    Cause(
+        "setting-fixed",
+        Exit.USAGE,
+        "A setting was changed that cannot change while the data is kept.",
+        "Set it back, or remove the data with `learnflow-infra down --purge`.",
+    ),
+    Cause(
+        "host-port-taken",
+        Exit.USAGE,
+        "Another program listens on a port that `connect` opens.",
+        "End that program, or set another host_port.",
+    ),
+    Cause(
+        "cache-unsafe",
+        Exit.USAGE,
+        "The cache folder, whose programs are run, can be written to by others.",
+        "Make it your own (`chown`, `chmod o-w`), or set XDG_CACHE_HOME to another folder.",
+    ),
+    Cause(
+        "folder-unwritable",
+        Exit.USAGE,
+        "A folder could not be written to.",
+        "Name another folder, or change its permissions.",
+    ),
+    Cause(
+        "declined",
+        Exit.INTERRUPTED,
+        "The question was answered with no.",
+        "Answer y, or pass --yes.",
+    ),
+    Cause(
+        "interrupted",
+        Exit.INTERRUPTED,
+        "The command was interrupted.",
+        "Run it again: it goes on from where it stopped.",
+    ),
+    Cause(
+        "internal-error",
+        Exit.UNHEALTHY,
+        "A defect of this tool.",
+        "Report it with the command that led to it.",
+        untested="it would be mended.",
+    ),
+    Cause(
+        "cluster-not-found",
+        Exit.NO_CLUSTER,
+        "There is neither Minikube nor a local cluster, nor a named context.",
+        "Install Minikube (https://minikube.sigs.k8s.io/docs/start) and run `minikube start`, "
+        "or name a cluster with --context.",
+    ),
+    Cause(
+        "cluster-not-running",
+        Exit.NO_CLUSTER,
+        "The cluster is there but does not run.",
+        "Start it with `learnflow-infra up`.",
+    ),
+    Cause(
+        "cluster-unreachable",
+        Exit.NO_CLUSTER,
+        "The context's API server does not answer, or something else does.",
+        "Start the cluster, or name another with --context.",
+    ),
+    Cause(
+        "api-slow",
+        Exit.DEADLINE,
+        "The API server took too long for one request.",
+        "Look at the control plane's load, then repeat.",
+    ),
+    Cause(
+        "api-certificate-refused",
+        Exit.NO_CLUSTER,
+        "The API server's certificate is not one that the context trusts.",
+        "Fetch the cluster's kubeconfig again, or name another context with --context.",
+    ),
+    Cause(
+        "api-error",
+        Exit.UNHEALTHY,
+        "The API server refused a request, and not for a reason that is known here.",
+        "Read its message, and the control plane's logs; then repeat.",
+    ),
+    Cause(
+        "identity-refused",
+        Exit.NO_CLUSTER,
+        "The API server does not accept the context's credentials.",
+        "Renew them, or name another context with --context.",
+    ),
+    Cause(
+        "permission-missing",
+        Exit.NO_RESOURCES,
+        "The context's user may not do something that is needed.",
+        "Ask the cluster's administrator for the named verb and resource.",
+    ),
+    Cause(
+        "kubectl-missing",
+        Exit.NO_CLUSTER,
+        "kubectl is needed and not there.",
+        "Install kubectl and put it on the PATH; the local cluster brings its own by "
+        "`learnflow-infra cluster up`.",
+    ),
+    Cause(
+        "kubectl-failed",
+        Exit.NO_CLUSTER,
+        "kubectl could not serve the context.",
+        "Check the context with `kubectl config get-contexts`.",
+    ),
+    Cause(
+        "minikube-broken",
+        Exit.NO_CLUSTER,
+        "minikube failed, or gave no usable answer in time.",
+        "Run the named command by hand, or name a cluster with --context.",
+    ),
+    Cause(
+        "minikube-start-failed",
+        Exit.NO_CLUSTER,
+        "minikube could not start its stopped profile.",
+        "Run `minikube start` by hand and read `minikube logs`.",
+    ),
 )
 
+register(
+    Rank.DEPLOYMENT,
+    Cause(
+        "room-missing",
+        Exit.NO_RESOURCES,
+        "The nodes have not enough CPU or memory left.",
+        "Free some, give the cluster more, or lower cpu and memory in infra.toml.",
+    ),
+    Cause(
+        "storage-class-missing",
+        Exit.NO_RESOURCES,
+        "No StorageClass can provide the volumes.",
+        "Set storage_class to one that exists, or make one the default.",
+        shared=True,
+    ),
+    Cause(
+        "namespace-missing",
+        Exit.USAGE,
+        "There is no namespace of that name.",
+        "Name another one; `kubectl get namespaces` lists them.",
+    ),
+    Cause(
+        "namespace-terminating",
+        Exit.UNHEALTHY,
+        "The namespace is being deleted.",
+        "Wait until it is gone, then repeat.",
+        shared=True,
+    ),
+    Cause(
+        "foreign-object",
+        Exit.UNHEALTHY,
+        "An object of that name is there and is not this scope's.",
+        "Rename or remove it, or set another namespace in infra.toml.",
+    ),
+    Cause(
+        "apply-refused",
+        Exit.UNHEALTHY,
+        "The API server refused an object.",
+        "Read its reason; a quota, a policy or a webhook may stand behind it.",
+    ),
+    Cause(
+        "not-deployed",
+        Exit.UNHEALTHY,
+        "The service is not in the cluster.",
+        "Run `learnflow-infra up`.",
+    ),
+)
 
-# The most blocking first, as the table lists them.
-RANK = {code: rank for rank, code in enumerate(CAUSES)}
+register(
+    Rank.PODS,
+    Cause(
+        "quota-exceeded",
+        Exit.NO_RESOURCES,
+        "A ResourceQuota of the namespace leaves no room for a pod or a volume.",
+        "Raise the quota, or lower cpu, memory or volume in infra.toml.",
+    ),
+    Cause(
+        "limit-range-refused",
+        Exit.NO_RESOURCES,
+        "A LimitRange of the namespace forbids what a pod or a volume asks for.",
+        "Change the LimitRange, or cpu, memory or volume in infra.toml.",
+    ),
+    Cause(
+        "pod-security-refused",
+        Exit.NO_RESOURCES,
+        "The namespace's Pod Security level forbids a pod.",
+        "Relabel the namespace, or set another one in infra.toml.",
+    ),
+    Cause(
+        "webhook-refused",
+        Exit.NO_RESOURCES,
+        "An admission webhook or policy refuses a pod.",
+        "Ask for an exception from who runs the named policy.",
+    ),
+    Cause(
+        "webhook-failing",
+        Exit.UNHEALTHY,
+        "An admission webhook that must agree to a pod does not answer.",
+        "Mend or remove it: `kubectl get "
+        "validatingwebhookconfigurations,mutatingwebhookconfigurations`.",
+    ),
+    Cause(
+        "pod-create-refused",
+        Exit.UNHEALTHY,
+        "The API server refuses to create a pod.",
+        "Read its reason with `kubectl describe statefulset`.",
+    ),
+    Cause(
+        "node-not-ready",
+        Exit.UNHEALTHY,
+        "A node does not work.",
+        "Look at it with `kubectl describe node`, or restart it.",
+        shared=True,
+    ),
+    Cause(
+        "kubelet-unavailable",
+        Exit.UNHEALTHY,
+        "A node's kubelet does not run, or has just started and does not know its pods yet.",
+        "Repeat in a minute; if it stays, look at the node with `kubectl describe node`, and "
+        "restart it.",
+        heals=True,
+        shared=True,
+    ),
+    Cause(
+        "node-under-pressure",
+        Exit.NO_RESOURCES,
+        "A node is short of memory, disk or process ids.",
+        "Free some of what `kubectl describe node` says is short.",
+        shared=True,
+    ),
+    Cause(
+        "node-disk-full",
+        Exit.NO_RESOURCES,
+        "A node's disk is full.",
+        "Remove what is not needed there, or give it more room, then repeat.",
+        shared=True,
+    ),
+    Cause(
+        "pod-evicted",
+        Exit.NO_RESOURCES,
+        "A node has put a pod out for lack of resources.",
+        "Free memory or disk on the node, or give the cluster more.",
+    ),
+    Cause(
+        "unschedulable-cpu",
+        Exit.NO_RESOURCES,
+        "No node has enough CPU left for a pod.",
+        "Free some, give the cluster more, or lower cpu in infra.toml.",
+    ),
+    Cause(
+        "unschedulable-memory",
+        Exit.NO_RESOURCES,
+        "No node has enough memory left for a pod.",
+        "Free some, give the cluster more, or lower memory in infra.toml.",
+    ),
+    Cause(
+        "unschedulable-pods",
+        Exit.NO_RESOURCES,
+        "The nodes may run no more pods.",
+        "Remove some, or add a node.",
+    ),
+    Cause(
+        "unschedulable-volume",
+        Exit.NO_RESOURCES,
+        "A pod's volume is where no node can take the pod.",
+        "Bring back a node of the volume's zone, or remove the data with "
+        "`learnflow-infra down --purge`.",
+    ),
+    Cause(
+        "unschedulable-affinity",
+        Exit.NO_RESOURCES,
+        "No node is one that a pod may be on.",
+        "Label a node as the named affinity or selector asks, or add one.",
+    ),
+    Cause(
+        "unschedulable-taint",
+        Exit.NO_RESOURCES,
+        "Every node has a taint that a pod does not tolerate, or is cordoned.",
+        "Remove the taint with `kubectl taint`, or `kubectl uncordon` a node.",
+    ),
+    Cause(
+        "unschedulable",
+        Exit.NO_RESOURCES,
+        "No node can take a pod.",
+        "Free resources, or lower cpu and memory in infra.toml.",
+    ),
+    Cause(
+        "volume-lost",
+        Exit.UNHEALTHY,
+        "The volume that a claim was bound to is gone.",
+        "Bring the PersistentVolume back, or remove the claim with `learnflow-infra down --purge`.",
+    ),
+    Cause(
+        "volume-provisioning-failed",
+        Exit.UNHEALTHY,
+        "The StorageClass's provisioner could not make a volume.",
+        "Read its reason with `kubectl describe pvc`.",
+    ),
+    Cause(
+        "volume-unbound",
+        Exit.UNHEALTHY,
+        "A volume claim is not bound.",
+        "Look at its events with `kubectl describe pvc`.",
+    ),
+    Cause(
+        "scheduler-stalled",
+        Exit.UNHEALTHY,
+        "A pod's claims are bound, and the scheduler has not tried the pod again since.",
+        "Run `learnflow-infra up`, which makes it try; by itself it does within five minutes.",
+    ),
+    Cause(
+        "volume-mount-failed",
+        Exit.UNHEALTHY,
+        "A node could not attach or mount a pod's volume.",
+        "Read its reason with `kubectl describe pod`.",
+    ),
+    Cause(
+        "pod-sandbox-failed",
+        Exit.UNHEALTHY,
+        "A node could not set up a pod's network or sandbox.",
+        "Look at the node's network plug-in and container runtime with `kubectl describe pod`.",
+    ),
+    Cause(
+        "image-name-invalid",
+        Exit.UNHEALTHY,
+        "The image's name is no valid reference.",
+        "Correct image in infra.toml.",
+    ),
+    Cause(
+        "image-absent",
+        Exit.UNHEALTHY,
+        "The image is not on the node and may not be pulled.",
+        "Load it into the cluster.",
+    ),
+    Cause(
+        "image-not-found",
+        Exit.UNHEALTHY,
+        "The registry has no image of that name and tag.",
+        "Correct image in infra.toml.",
+    ),
+    Cause(
+        "image-denied",
+        Exit.UNHEALTHY,
+        "The registry does not let the cluster have the image.",
+        "Check the image's name, or give the namespace's default ServiceAccount an "
+        "imagePullSecret.",
+    ),
+    Cause(
+        "image-pull-limited",
+        Exit.UNHEALTHY,
+        "The registry refuses more pulls for now.",
+        "Wait, log in to the registry, or set images.source to packages.",
+        shared=True,
+    ),
+    Cause(
+        "image-registry-unreachable",
+        Exit.UNHEALTHY,
+        "The node cannot reach the image's registry.",
+        "Mend the node's way to it, or set images.source to packages.",
+        shared=True,
+    ),
+    Cause(
+        "image-pull-slow",
+        Exit.UNHEALTHY,
+        "A node is still pulling an image.",
+        "Wait and repeat, or look at the node's way to the image's registry.",
+    ),
+    Cause(
+        "image-not-pulled",
+        Exit.UNHEALTHY,
+        "The cluster could not get an image.",
+        "Check the image's name and the way to its registry, or set images.source to packages.",
+    ),
+    Cause(
+        "secret-missing",
+        Exit.UNHEALTHY,
+        "A pod refers to a Secret that is not there.",
+        "Run `learnflow-infra up`, which makes its objects again.",
+    ),
+    Cause(
+        "config-map-missing",
+        Exit.UNHEALTHY,
+        "A pod refers to a ConfigMap that is not there.",
+        "Run `learnflow-infra up`, which makes its objects again.",
+    ),
+    Cause(
+        "key-missing",
+        Exit.UNHEALTHY,
+        "A pod refers to a key that its Secret or ConfigMap does not have.",
+        "Run `learnflow-infra up`, which makes its objects again.",
+    ),
+    Cause(
+        "container-config",
+        Exit.UNHEALTHY,
+        "A container's configuration cannot be used.",
+        "Read its reason with `kubectl describe pod`.",
+    ),
+    Cause(
+        "container-create",
+        Exit.UNHEALTHY,
+        "The container runtime could not create the container.",
+        "Read its reason with `kubectl describe pod`.",
+    ),
+    Cause(
+        "container-run",
+        Exit.UNHEALTHY,
+        "The container runtime could not run the container.",
+        "Read its reason with `kubectl describe pod`.",
+    ),
+    Cause(
+        "init-container-failing",
+        Exit.UNHEALTHY,
+        "An init container ends with an error, so that the pod does not start.",
+        "Read its log with `kubectl logs --previous -c` and its name.",
+    ),
+    Cause(
+        "volume-full",
+        Exit.UNHEALTHY,
+        "A volume has no space left.",
+        "Free some, or move the data to a larger volume.",
+        # The second is Java's: a file that it has mapped cannot grow.
+        log="no space left on device|fault occurred in an unsafe memory access",
+    ),
+    Cause(
+        "out-of-memory",
+        Exit.UNHEALTHY,
+        "A container was killed because it used more memory than its limit.",
+        "Raise memory in infra.toml.",
+        log="java.lang.OutOfMemoryError",
+    ),
+    Cause(
+        "startup-probe-killing",
+        Exit.UNHEALTHY,
+        "A container is killed because it takes too long to start.",
+        "Read its log with `kubectl logs --previous`; give it more cpu in infra.toml.",
+    ),
+    Cause(
+        "liveness-probe-killing",
+        Exit.UNHEALTHY,
+        "A container is killed because it no longer answers its liveness probe.",
+        "Read its log with `kubectl logs --previous`.",
+    ),
+    Cause(
+        "container-crashing",
+        Exit.UNHEALTHY,
+        "A container ends again and again.",
+        "Read its last words with `kubectl logs --previous`.",
+    ),
+    Cause(
+        "pods-not-ready",
+        Exit.UNHEALTHY,
+        "Not all pods are Running and Ready.",
+        "Run `learnflow-infra up`, which waits for them.",
+        heals=True,
+    ),
+    Cause(
+        "job-failed",
+        Exit.UNHEALTHY,
+        "A Job gave up.",
+        "Read its pods' logs with `kubectl logs job/` and its name.",
+    ),
+    Cause(
+        "service-without-endpoints",
+        Exit.UNHEALTHY,
+        "A Service's selector fits no pod.",
+        "Compare `kubectl get service -o wide` with the pods' labels.",
+    ),
+    Cause(
+        "connection-missing",
+        Exit.UNHEALTHY,
+        "The connection Secret is not there.",
+        "Run `learnflow-infra up`, which makes it again.",
+    ),
+    Cause(
+        "image-load-failed",
+        Exit.UNHEALTHY,
+        "A built image could not be loaded into the cluster.",
+        "Look at the node's disk, then repeat.",
+    ),
+)
 
+register(
+    Rank.SERVICE,
+    Cause(
+        "service-unreachable",
+        Exit.UNHEALTHY,
+        "An address of the service accepts no connection.",
+        "Look at the Service's endpoints with `kubectl get endpointslices`.",
+        heals=True,
+    ),
+    Cause(
+        "round-trip-failed",
+        Exit.UNHEALTHY,
+        "Data that was written did not come back as it should.",
+        "Read the service's log with `kubectl logs`.",
+    ),
+    Cause(
+        "reconcile-failed",
+        Exit.UNHEALTHY,
+        "What the settings declare inside the service could not be made so.",
+        "Read the service's log with `kubectl logs`.",
+    ),
+    Cause(
+        "name-unknown",
+        Exit.UNHEALTHY,
+        "The cluster's DNS does not know a name of the service.",
+        "Run `learnflow-infra up`, which makes the Service again.",
+        heals=True,
+    ),
+    Cause(
+        "dns-unavailable",
+        Exit.UNHEALTHY,
+        "The cluster's DNS does not answer.",
+        "Look at it with `kubectl get pods -n kube-system -l k8s-app=kube-dns`.",
+        heals=True,
+        shared=True,
+    ),
+    Cause(
+        "connection-lost",
+        Exit.UNHEALTHY,
+        "The service closed a connection in the middle of its proof.",
+        "Repeat; if it stays, read the service's log with `kubectl logs`.",
+        heals=True,
+    ),
+    Cause(
+        "service-slow",
+        Exit.UNHEALTHY,
+        "The service took too long for one step of its proof.",
+        "Look at the node's load with `kubectl top node`, then repeat.",
+        heals=True,
+    ),
+    Cause(
+        "certificate-authority",
+        Exit.UNHEALTHY,
+        "The server's certificate is not signed by the deployment's authority.",
+        "Run `learnflow-infra up`, which signs a new one.",
+    ),
+    Cause(
+        "certificate-expired",
+        Exit.UNHEALTHY,
+        "The server's certificate has ended, or a clock is wrong.",
+        "Run `learnflow-infra up`, which signs a new one; the server keeps running.",
+    ),
+    Cause(
+        "certificate-ending",
+        Exit.UNHEALTHY,
+        "The server's certificate ends within 30 days.",
+        "Run `learnflow-infra up`, which signs a new one; the server keeps running.",
+    ),
+    Cause(
+        "certificate-name",
+        Exit.UNHEALTHY,
+        "The server's certificate is not for the name that clients use.",
+        "Run `learnflow-infra up`, which signs one for all names of the Services.",
+    ),
+    Cause(
+        "certificate-pending",
+        Exit.UNHEALTHY,
+        "The server has not taken up its new certificate yet.",
+        "Repeat `learnflow-infra up`; a node brings a Secret's change to a pod within two minutes.",
+        heals=True,
+        untested="it takes a kubelet that runs commands and updates no volumes.",
+    ),
+    Cause(
+        "tls-missing",
+        Exit.UNHEALTHY,
+        "The server does not offer TLS, which the connection Secret asks for.",
+        "Run `learnflow-infra up`, which sets the listeners and the Secret again.",
+    ),
+    Cause(
+        "tls-refused",
+        Exit.UNHEALTHY,
+        "Client and server could not agree on a TLS session.",
+        "Run `learnflow-infra up`; if it stays, read the service's log with `kubectl logs`.",
+    ),
+    Cause(
+        "credentials-missing",
+        Exit.UNHEALTHY,
+        "The Secret that a service starts with is not there.",
+        "Run `learnflow-infra up`, which makes a new one.",
+    ),
+)
 
-def reference() -> str:
-    """The table as a page of Markdown."""
-    rows = [f"| `{c.code}` | {c.exit.value} | {c.meaning} | {c.remedy} |" for c in CAUSES.values()]
-    return "\n".join(
-        [
-            "# Causes",
-            "",
-            "What a finding's code means. Generated from `src/learnflow_infra/findings/causes.py`.",
-            "",
-            "| code | exit | meaning | what to do |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-            "Each is brought about by a test, but for these:",
-            "",
-            *(f"- `{c.code}`: {c.untested}" for c in CAUSES.values() if c.untested),
-            "",
-        ]
-    )
-
-
-if __name__ == "__main__":
-    print(reference(), end="")
+register(
+    Rank.REST,
+    Cause(
+        "report-unwritable",
+        Exit.USAGE,
+        "The file that --report names could not be written.",
+        "Name another one, in a folder that is yours.",
+    ),
+    Cause(
+        "step-slow",
+        Exit.UNHEALTHY,
+        "A step took longer than the time that it may take, which is not the command's.",
+        "Look at what is named, and at the machine's load; then repeat.",
+        heals=True,
+    ),
+    Cause(
+        "deadline-passed",
+        Exit.DEADLINE,
+        "The command's time was over before its work was done.",
+        "Give it more with --timeout, or look with `learnflow-infra status`.",
+    ),
+)

@@ -1,7 +1,7 @@
 """Images compatible with the official ones, built where no container registry can be reached.
 
-Each is built once from Debian packages and Maven Central at pinned versions (the recipes in
-`images/`), proved by running it, and cached as a docker-archive tar.
+Each is built once from Debian packages and Maven Central at pinned versions (a recipe
+lies with its service), proved by running it, and cached as a docker-archive tar.
 """
 
 from __future__ import annotations
@@ -12,38 +12,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host import paths
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.image_builder.build import build
-from learnflow_infra.services.kafka import image as kafka_image
-from learnflow_infra.services.postgres import image as postgres_image
-
-KAFKA = kafka_image.RECIPE.reference
-POSTGRES = postgres_image.RECIPE.reference
-
-_RECIPES = {each.reference: each for each in (kafka_image.RECIPE, postgres_image.RECIPE)}
+from learnflow_infra.image_builder.recipe import Recipe
 
 
-def references() -> tuple[str, ...]:
-    """The references that there are recipes for."""
-    return tuple(_RECIPES)
-
-
-def archive(reference: str, deadline: Deadline, say: Callable[[str], None]) -> Path:
+def archive(recipe: Recipe, deadline: Deadline, say: Callable[[str], None]) -> Path:
     """The docker-archive tar of the compatible image: built at the first call, then cached.
 
-    Raises Failure(image-build-failed), also for a reference that has no recipe.
+    Raises Failure(image-build-failed).
     """
-    recipe = _RECIPES.get(reference)
-    if recipe is None:
-        raise Failure(
-            finding(
-                "image-build-failed",
-                f"no compatible image of {reference} can be built here; "
-                f"there are recipes for {', '.join(_RECIPES)}",
-            )
-        )
     cache = paths.cache() / "images"
     cache.mkdir(parents=True, exist_ok=True)
     target = cache / f"{recipe.name}-{recipe.digest()}.tar"

@@ -14,7 +14,7 @@ from pathlib import Path
 from learnflow_infra.host import debian
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.image_builder.layers import write_archive, write_layer
-from learnflow_infra.image_builder.recipe import BASE, Recipe, pins, recipe_folder
+from learnflow_infra.image_builder.recipe import BASE, Recipe, pins
 from learnflow_infra.image_builder.root import NEWEST, Root, failed, version_of
 
 PROGRAMS = {"mmdebstrap": "mmdebstrap", "unshare": "util-linux", "ip": "iproute2"}
@@ -47,8 +47,8 @@ def build(recipe: Recipe, target: Path, deadline: Deadline, say: Callable[[str],
 
 def _make(recipe: Recipe, root: Root, scratch: Path) -> tuple[Path, Mapping[str, Path]]:
     """The image's archive, and the Debian packages that are in it."""
-    base, own = pins(BASE), pins(recipe.name)
-    left_out = recipe_folder(BASE) / "left-out.txt"
+    base, own = pins(BASE), pins(recipe.folder)
+    left_out = BASE / "left-out.txt"
     root.folder("", 0o755, (0, 0))
     with ThreadPoolExecutor(1) as pool:
         fetching = pool.submit(recipe.fetch, root, scratch) if recipe.fetch else None

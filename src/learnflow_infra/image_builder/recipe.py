@@ -1,4 +1,4 @@
-"""What an image is made from: its recipe's folder in `images/`, and what fills its root."""
+"""What an image is made from: its recipe's folder, and what fills its root."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from learnflow_infra.host import paths
 from learnflow_infra.image_builder.root import Root
 
-BASE = "base"  # the recipe of the layer that all images share
+# The recipe of the layer that all images share.
+BASE = Path(__file__).parent / "base"
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How one image is made.
 
-    `settings` is the `config` object of the OCI image configuration, without the environment.
-    `fetch` gets what is no Debian package into a folder while those come; `fill` then makes the
-    image's own files in a root that has its packages.
+    `folder` holds `packages.txt`, `prove.sh` and what else it is made from. `settings` is the
+    `config` object of the OCI image configuration, without the environment. `fetch` gets what is no
+    Debian package into a folder while those come; `fill` then makes the image's own files in a root
+    that has its packages.
     """
 
+    folder: Path
     reference: str
     name: str
     main_package: str
@@ -32,14 +34,10 @@ class Recipe:
     fill: Callable[[Root, Path], None]
     fetch: Callable[[Root, Path], None] | None = None
 
-    @property
-    def folder(self) -> Path:
-        return recipe_folder(self.name)
-
     def digest(self) -> str:
         """Of all that the image is made from: the recipes and this package's own code."""
         digest = hashlib.sha256()
-        for folder in (recipe_folder(BASE), self.folder, Path(__file__).parent):
+        for folder in (self.folder, Path(__file__).parent):
             for path in sorted(folder.rglob("*")):
                 if path.is_file() and path.suffix != ".pyc":
                     digest.update(f"{path.relative_to(folder)}\0".encode())
@@ -47,12 +45,8 @@ class Recipe:
         return digest.hexdigest()[:16]
 
 
-def recipe_folder(name: str) -> Path:
-    return paths.shipped("images") / name
-
-
-def pins(name: str) -> dict[str, str]:
+def pins(folder: Path) -> dict[str, str]:
     """The Debian packages of a recipe, each with its version."""
-    text = (recipe_folder(name) / "packages.txt").read_text()
+    text = (folder / "packages.txt").read_text()
     words = (line.split() for line in text.splitlines())
     return {each[0]: each[1] for each in words if each and not each[0].startswith("#")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,24 +11,32 @@ from learnflow_infra.diagnosis.reasons import cause_of
 from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed
+from learnflow_infra.services import Service
+from learnflow_infra.settings import Settings
 
 
 def supply(
-    provider: Provider, references: Iterable[str], source: str, deadline: Deadline, say: Say
+    provider: Provider,
+    settings: Settings,
+    services: Sequence[Service],
+    deadline: Deadline,
+    say: Say,
 ) -> None:
-    """See that the node has every image.
+    """See that the node has every service's image.
 
-    `source` is `registry`, `packages`, or `auto`: packages where no registry can be reached.
+    Their `source` is `registry`, `packages`, or `auto`: packages where no registry can be reached.
     A cluster that pulls for itself is left to do so. Raises Failure.
     """
     present = provider.images(deadline)
     if present is None:
         return
-    missing = [each for each in dict.fromkeys(references) if canonical(each) not in present]
+    source = settings.images.source
+    references = dict.fromkeys(settings.services[each.name].image for each in services)
+    missing = [each for each in references if canonical(each) not in present]
     if missing and source != "packages":
         missing = _pulled(provider, missing, source, deadline, say)
     if missing:
-        _load(provider, missing, deadline, say)
+        _load(provider, services, missing, deadline, say)
 
 
 def _pulled(
@@ -55,11 +63,23 @@ def _pulled(
     return absent
 
 
-def _load(provider: Provider, references: Sequence[str], deadline: Deadline, say: Say) -> None:
+def _load(
+    provider: Provider,
+    services: Sequence[Service],
+    references: Sequence[str],
+    deadline: Deadline,
+    say: Say,
+) -> None:
     from learnflow_infra import image_builder
 
+    recipes = {each.recipe.reference: each.recipe for each in services if each.recipe}
+
     def built(reference: str) -> Path:
-        return image_builder.archive(reference, deadline, say)
+        if (recipe := recipes.get(reference)) is None:
+            there = ", ".join(recipes) or "none"
+            message = f"no image compatible with {reference} can be built here; recipes: {there}"
+            raise Failure(finding("image-build-failed", message))
+        return image_builder.archive(recipe, deadline, say)
 
     with ThreadPoolExecutor(len(references)) as pool:
         archives = list(pool.map(built, references))

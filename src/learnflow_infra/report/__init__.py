@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TextIO
 
-from learnflow_infra.findings.causes import CAUSES, RANK, Exit
+from learnflow_infra.findings.causes import CAUSES, Exit, order
 from learnflow_infra.findings.failures import Finding
 from learnflow_infra.findings.verdict import Verdict
 
@@ -68,7 +68,7 @@ class Report:
         by_service: dict[str | None, list[Finding]] = {}
         for each in self.unmerged_findings:
             by_service.setdefault(each.service, []).append(each)
-        ordered = sorted(by_service.values(), key=lambda found: RANK[found[0].code])
+        ordered = sorted(by_service.values(), key=lambda found: order(found[0].code))
         return _merged(each for found in ordered for each in found)[:_MOST_FINDINGS]
 
     @property

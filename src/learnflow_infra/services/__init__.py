@@ -1,4 +1,4 @@
-"""The services, and what one must be able to do. A new one is one file and one line here."""
+"""What a service must be able to do. Each is a folder here, or somebody else's (`registry`)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from learnflow_infra.findings.causes import Cause
 from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.image_builder.recipe import Recipe
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import Route
 from learnflow_infra.settings import Settings
+from learnflow_infra.settings.service import ServiceSettings
 
 # A server that is Ready and does not answer a login for so long does not answer at all.
 ANSWER_SECONDS = 8.0
@@ -43,15 +46,29 @@ def password_key(user: str) -> str:
 
 
 class Service(Protocol):
-    """One service: its objects, its credentials, its proof."""
+    """One service: its settings, its image, its objects, its credentials, its proof."""
 
-    name: str
+    @property
+    def settings(self) -> type[ServiceSettings]:
+        """Its section of infra.toml."""
+        ...
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How its default image is built where no registry can be reached, if it can be."""
+        ...
+
+    @property
+    def causes(self) -> Sequence[Cause]:
+        """What can go wrong with it alone, the most blocking first."""
+        ...
+
+    @property
+    def name(self) -> str: ...
 
     def proof_connections(self, settings: Settings) -> int:
         """How many times a proof dials."""
         ...
-
-    def image(self, settings: Settings) -> str: ...
 
     def objects(self, settings: Settings) -> list[Object]:
         """Everything but Secrets, in the order to apply."""
@@ -100,11 +117,3 @@ class Service(Protocol):
         """What a client on the host needs, without secrets; `authority` is the path of the file
         with the certificate that servers are checked by, empty without encryption."""
         ...
-
-
-def registry() -> dict[str, Service]:
-    """The services by name."""
-    from learnflow_infra.services.kafka.service import Kafka
-    from learnflow_infra.services.postgres.service import Postgres
-
-    return {service.name: service for service in (Kafka(), Postgres())}

@@ -12,7 +12,7 @@ from pathlib import Path
 from learnflow_infra.cluster import canonical
 from learnflow_infra.cluster.local import build, layout
 from learnflow_infra.host.deadline import Deadline
-from learnflow_infra.image_builder import POSTGRES
+from learnflow_infra.services.postgres.image import RECIPE as POSTGRES
 
 from . import node
 from .harness import Stand, fault
@@ -139,7 +139,7 @@ def no_room(stand: Stand) -> Iterator[None]:
 def no_room_to_load(stand: Stand) -> Iterator[None]:
     environment = os.environ | build.programs(Deadline(60), print).environment
     ctr = ("ctr", "--address", str(layout.CONTAINERD_SOCKET), "--namespace", "k8s.io")
-    remove = [*ctr, "images", "remove", "--sync", canonical(POSTGRES)]
+    remove = [*ctr, "images", "remove", "--sync", canonical(POSTGRES.reference)]
     subprocess.run(remove, env=environment, check=True, capture_output=True)
     with full_node():
         yield

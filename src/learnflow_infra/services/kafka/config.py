@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from learnflow_infra.settings import KAFKA_ADMIN, KAFKA_NODE, Settings, mebibytes
+from learnflow_infra.services.kafka.settings import ADMIN, NODE, KafkaSettings
+from learnflow_infra.settings import Settings, mebibytes
 
 SCRAM, PLAIN = "SCRAM-SHA-512", "PLAIN"
 
@@ -63,9 +64,7 @@ _JVM = {
 
 _MODULES = "org.apache.kafka.common.security"
 _SCRAM_MODULE = f"{_MODULES}.scram.ScramLoginModule"
-_LOGIN = (
-    f'{_MODULES}.plain.PlainLoginModule required username="{KAFKA_NODE}" password="{_PASSWORD}"'
-)
+_LOGIN = f'{_MODULES}.plain.PlainLoginModule required username="{NODE}" password="{_PASSWORD}"'
 
 
 def minimum_in_sync(brokers: int) -> int:
@@ -75,7 +74,7 @@ def minimum_in_sync(brokers: int) -> int:
 
 def heap(settings: Settings) -> int:
     """The JVM's heap in MiB; the rest is its own, and the page cache."""
-    return mebibytes(settings.kafka.memory) // 3
+    return mebibytes(settings.of(KafkaSettings).memory) // 3
 
 
 def protocol(settings: Settings) -> str:
@@ -111,7 +110,7 @@ def domain(settings: Settings) -> str:
 
 def advertised(settings: Settings) -> str:
     """The addresses that a node hands out, for a shell that knows its id, HOSTNAME and BROKERS."""
-    host = f"localhost:$(({settings.kafka.host_port} + id))"
+    host = f"localhost:$(({settings.of(KafkaSettings).host_port} + id))"
     return (
         f"CLIENT://$HOSTNAME.$BROKERS:{CLIENT_PORT},HOST://{host},"
         f"BROKER://$HOSTNAME.$BROKERS:{BROKER_PORT}"
@@ -119,7 +118,7 @@ def advertised(settings: Settings) -> str:
 
 
 def _server(settings: Settings, pods: Sequence[str]) -> dict[str, object]:
-    brokers = settings.kafka.brokers
+    brokers = settings.of(KafkaSettings).brokers
     voters = [f"{n}@{pod}.{domain(settings)}:{CONTROLLER_PORT}" for n, pod in enumerate(pods)]
     in_sync = minimum_in_sync(brokers)
     return {
@@ -152,7 +151,7 @@ def _security(settings: Settings) -> dict[str, object]:
         ),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "allow.everyone.if.no.acl.found": "false",
-        "super.users": f"User:{KAFKA_NODE};User:{KAFKA_ADMIN}",
+        "super.users": f"User:{NODE};User:{ADMIN}",
         "sasl.mechanism.inter.broker.protocol": PLAIN,
         "sasl.mechanism.controller.protocol": PLAIN,
         **_PROVIDER,
@@ -165,7 +164,7 @@ def _security(settings: Settings) -> dict[str, object]:
         prefix = f"listener.name.{name.lower()}"
         values[f"{prefix}.sasl.enabled.mechanisms"] = PLAIN
         # Who logs in elsewhere, and who may log in here.
-        values[f"{prefix}.plain.sasl.jaas.config"] = f'{_LOGIN} user_{KAFKA_NODE}="{_PASSWORD}";'
+        values[f"{prefix}.plain.sasl.jaas.config"] = f'{_LOGIN} user_{NODE}="{_PASSWORD}";'
     if settings.security.encryption:
         values |= {"ssl.keystore.type": "PEM", "ssl.truststore.type": "PEM", **_FILES}
         values["ssl.cipher.suites"] = ",".join(_CIPHERS)

@@ -22,9 +22,9 @@ from learnflow_infra.services.kafka.client import (
 )
 from learnflow_infra.services.kafka.config import minimum_in_sync
 from learnflow_infra.services.kafka.errors import sick_partitions, unusable
+from learnflow_infra.services.kafka.settings import ADMIN, KafkaSettings
 from learnflow_infra.services.shared import probe_names, tls
 from learnflow_infra.services.shared.unreachable import label
-from learnflow_infra.settings import KAFKA_ADMIN
 
 _SILENT_SECONDS = 4.0
 
@@ -79,7 +79,7 @@ def _require_answers(access: Access, route: Route, brokers: Sequence[str]) -> No
 
 def _oversee(access: Access, route: Route, addresses: Sequence[str]) -> None:
     """The state of every partition, and the cluster's id."""
-    with connected(access, route, addresses, known(access, KAFKA_ADMIN)) as client:
+    with connected(access, route, addresses, known(access, ADMIN)) as client:
         admin = client.admin()
         _check_partitions(access, client, admin)
         _check_id(access, admin.describe_cluster()["cluster_id"])
@@ -87,7 +87,7 @@ def _oversee(access: Access, route: Route, addresses: Sequence[str]) -> None:
 
 def _round_trip(access: Access, route: Route, client: Client, advertised: set[str]) -> None:
     """Create a topic, write a random payload with acks=all, read it back, remove the topic."""
-    probe = f"{access.settings.kafka.user_prefixes[0]}probe-"
+    probe = f"{access.settings.of(KafkaSettings).user_prefixes[0]}probe-"
     topic = probe_names.name(probe)
     payload = secrets.token_bytes(64)
     with ThreadPoolExecutor(2) as pool:
@@ -154,7 +154,7 @@ def _check_brokers(
 
 
 def _check_count(access: Access, found: int) -> None:
-    expected = access.settings.kafka.brokers
+    expected = access.settings.of(KafkaSettings).brokers
     if found < expected:
         message = f"{found} of {expected} brokers take part in the cluster"
         raise Failure(finding("kafka-brokers-missing", message, service="kafka"))
@@ -162,7 +162,7 @@ def _check_count(access: Access, found: int) -> None:
 
 def _check_partitions(access: Access, client: Client, admin: Any) -> list[str]:
     """The partitions of the topics that the user may see, whose names are given back."""
-    minimum = minimum_in_sync(access.settings.kafka.brokers)
+    minimum = minimum_in_sync(access.settings.of(KafkaSettings).brokers)
     with client.doing("looking at its partitions"):
         topics = admin.describe_topics()
     if sick := sick_partitions(topics, minimum):

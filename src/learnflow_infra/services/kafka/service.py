@@ -11,6 +11,7 @@ from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import FromHost, Route
 from learnflow_infra.services import Access, password_key
 from learnflow_infra.services.kafka import config, proof, users
+from learnflow_infra.services.kafka.causes import CAUSES
 from learnflow_infra.services.kafka.client import application, connected
 from learnflow_infra.services.kafka.config import (
     BROKER_PORT,
@@ -22,8 +23,10 @@ from learnflow_infra.services.kafka.config import (
     JVM_FILE,
     SCRAM,
 )
+from learnflow_infra.services.kafka.image import RECIPE
+from learnflow_infra.services.kafka.settings import ADMIN, NODE, KafkaSettings
 from learnflow_infra.services.shared import authority
-from learnflow_infra.settings import KAFKA_ADMIN, KAFKA_NODE, Settings
+from learnflow_infra.settings import Settings
 
 # The node's own settings are added to the shared ones by its ordinal. Formatting is done once a
 # volume; Kafka writes meta.properties last, so that a broken-off format is done again.
@@ -51,19 +54,19 @@ _JVM = (
 
 class Kafka:
     name = "kafka"
+    settings = KafkaSettings
+    recipe = RECIPE
+    causes = CAUSES
 
     def proof_connections(self, settings: Settings) -> int:
         # Two bootstraps, each followed by a broker's own address, and the other brokers' addresses.
-        return 3 + settings.kafka.brokers
-
-    def image(self, settings: Settings) -> str:
-        return settings.kafka.image
+        return 3 + settings.of(KafkaSettings).brokers
 
     def pods(self, settings: Settings) -> Sequence[str]:
-        return [f"kafka-{n}" for n in range(settings.kafka.brokers)]
+        return [f"kafka-{n}" for n in range(settings.of(KafkaSettings).brokers)]
 
     def host_ports(self, settings: Settings) -> Mapping[int, tuple[str, int]]:
-        first = settings.kafka.host_port
+        first = settings.of(KafkaSettings).host_port
         return {first + n: (pod, HOST_PORT) for n, pod in enumerate(self.pods(settings))}
 
     def objects(self, settings: Settings) -> list[Object]:
@@ -93,7 +96,7 @@ class Kafka:
                 settings,
                 "kafka",
                 governing_service="kafka-brokers",
-                replicas=settings.kafka.brokers,
+                replicas=settings.of(KafkaSettings).brokers,
                 user=1000,
                 container=self._container(settings),
                 volumes=[
@@ -102,15 +105,15 @@ class Kafka:
                     {"name": "run", "emptyDir": {"sizeLimit": "1Mi"}},
                     {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
                 ],
-                volume_size=settings.kafka.volume,
-                storage_class=settings.kafka.storage_class,
+                volume_size=settings.of(KafkaSettings).volume,
+                storage_class=settings.of(KafkaSettings).storage_class,
                 configuration=files,
             ),
         ]
 
     def _secret_volumes(self, settings: Settings) -> list[Object]:
         """What a node needs of the Secrets: its own password, and its certificate."""
-        password = {"key": password_key(KAFKA_NODE), "path": "password"}
+        password = {"key": password_key(NODE), "path": "password"}
         mounted: Object = {"secretName": "kafka-credentials", "items": [password]}
         volumes = [{"name": "node", "secret": mounted | {"defaultMode": 0o440}}]
         if settings.security.encryption:
@@ -118,7 +121,7 @@ class Kafka:
         return volumes
 
     def _container(self, settings: Settings) -> Object:
-        kafka = settings.kafka
+        kafka = settings.of(KafkaSettings)
         heap = config.heap(settings)
         start = _START % {"advertised": config.advertised(settings)}
         tls = {"name": "tls", "mountPath": CERTIFICATE_FOLDER, "readOnly": True}
@@ -165,9 +168,9 @@ class Kafka:
 
     def credentials(self, settings: Settings) -> Object:
         names = [
-            KAFKA_NODE,
-            KAFKA_ADMIN,
-            *(user.name for user in users.users(settings.kafka)),
+            NODE,
+            ADMIN,
+            *(user.name for user in users.users(settings.of(KafkaSettings))),
         ]
         values = {
             "cluster-id": _random_id(),
@@ -179,14 +182,14 @@ class Kafka:
     def fixed(self, settings: Settings) -> Mapping[str, str]:
         # The controllers' quorum is written into every volume: a new member without the log could
         # win an election and lose it.
-        return {"brokers": str(settings.kafka.brokers)}
+        return {"brokers": str(settings.of(KafkaSettings).brokers)}
 
     def connections(
         self, settings: Settings, credentials: Mapping[str, str], authority: str
     ) -> list[Object]:
-        kafka = settings.kafka
+        kafka = settings.of(KafkaSettings)
         others = {f"kafka-connection-{user.name}": user.name for user in kafka.users}
-        named = {"kafka-connection": kafka.user, "kafka-admin": KAFKA_ADMIN, **others}
+        named = {"kafka-connection": kafka.user, "kafka-admin": ADMIN, **others}
         return [
             self._connection(settings, secret, user, credentials[password_key(user)], authority)
             for secret, user in named.items()
@@ -221,7 +224,7 @@ class Kafka:
             "bootstrap.servers": ",".join(self._localhost(settings)),
             "security.protocol": config.protocol(settings),
             "sasl.mechanism": SCRAM,
-            "user": settings.kafka.user,
+            "user": settings.of(KafkaSettings).user,
         }
         return hint | ({"ssl.ca.location": authority} if authority else {})
 

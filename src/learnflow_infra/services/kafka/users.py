@@ -18,7 +18,7 @@ from learnflow_infra.services.kafka import certificate
 from learnflow_infra.services.kafka.client import CREATE, Client, Login, admits, connected, known
 from learnflow_infra.services.kafka.config import PLAIN, SCRAM
 from learnflow_infra.services.kafka.errors import restart
-from learnflow_infra.settings import KAFKA_ADMIN, KAFKA_NODE, KafkaSettings, KafkaUser
+from learnflow_infra.services.kafka.settings import ADMIN, NODE, KafkaSettings, User
 
 _POLL_SECONDS = 0.01
 # A node whose log takes a user out may forget all others at its next start (ScramDelta.apply of
@@ -50,10 +50,10 @@ class Acl(NamedTuple):
     host: str = "*"
 
 
-def users(kafka: KafkaSettings) -> list[KafkaUser]:
+def users(kafka: KafkaSettings) -> list[User]:
     """The application's user and the others that the settings declare."""
     prefixes = kafka.user_prefixes
-    return [KafkaUser(kafka.user, "own", prefixes, prefixes), *kafka.users]
+    return [User(kafka.user, "own", prefixes, prefixes), *kafka.users]
 
 
 def acls(kafka: KafkaSettings) -> set[Acl]:
@@ -78,7 +78,7 @@ def reconcile(
     It logs in as the nodes do, at the addresses `brokers` of the pods, since no other user is there
     at first. `clients` are each broker's address for users.
     """
-    node = known(access, KAFKA_NODE, PLAIN)
+    node = known(access, NODE, PLAIN)
     # The way leads into the very pods that have this password; a certificate to be renewed may be
     # one that no one trusts any more.
     with connected(access, inner, list(brokers), node, checked=False) as client:
@@ -89,7 +89,7 @@ def reconcile(
         if access.settings.security.encryption:
             pods = {address.partition(":")[0]: pod for address, pod in brokers.items()}
             changed += certificate.renew(access, client, admin, pods)
-        names = [KAFKA_ADMIN, *(user.name for user in users(access.settings.kafka))]
+        names = [ADMIN, *(user.name for user in users(access.settings.of(KafkaSettings)))]
         logins = {name: known(access, name) for name in names}
 
         # Last: the log of all this is one sequence, so that a user who is let in has ACLs as well.
@@ -113,7 +113,7 @@ def _topics(access: Access, client: Client, admin: Any) -> list[str]:
     present = set(admin.list_topics())
     missing = {
         each.name: {"num_partitions": each.partitions}
-        for each in access.settings.kafka.topics
+        for each in access.settings.of(KafkaSettings).topics
         if each.name not in present
     }
     if missing:
@@ -123,7 +123,7 @@ def _topics(access: Access, client: Client, admin: Any) -> list[str]:
 
 
 def _acls(access: Access, client: Client, admin: Any) -> list[str]:
-    wanted = acls(access.settings.kafka)
+    wanted = acls(access.settings.of(KafkaSettings))
     present = _present_acls(client)[0]
     added, removed = wanted - present, present - wanted
     if added:

@@ -16,6 +16,7 @@ from learnflow_infra.kubernetes.routes import DialError, Route
 from learnflow_infra.services import ANSWER_SECONDS, Access
 from learnflow_infra.services.postgres import errors
 from learnflow_infra.services.postgres.roles import SESSION, literal
+from learnflow_infra.services.postgres.settings import PostgresSettings
 from learnflow_infra.services.shared import probe_names, tls
 from learnflow_infra.services.shared.unreachable import label, unreachable
 
@@ -88,7 +89,7 @@ def login(access: Access, route: Route) -> Iterator[Any]:
     import pg8000.native
 
     if route.name == "host":
-        host, port = "localhost", access.settings.postgres.host_port
+        host, port = "localhost", access.settings.of(PostgresSettings).host_port
     else:
         host, port = access.connection["host"], int(access.connection["port"])
     user, database = access.connection["username"], access.connection["database"]

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from learnflow_infra.settings import POSTGRES_OWN_ROLES, POSTGRES_READ, POSTGRES_WRITE
-from learnflow_infra.settings import PostgresSettings as Settings
+from learnflow_infra.services.postgres.settings import OWN_ROLES, READ, WRITE, PostgresSettings
 
 _MARK = "made by learnflow-infra"
 _HEADING = "# "
@@ -24,7 +23,7 @@ set log_min_error_statement = 'panic';
 """
 
 
-def script(postgres: Settings, verifiers: Mapping[str, str]) -> str:
+def script(postgres: PostgresSettings, verifiers: Mapping[str, str]) -> str:
     """Makes the declared roles and privileges so; `verifiers` are the roles' SCRAM verifiers."""
     groups = {
         postgres.user: (),
@@ -32,7 +31,7 @@ def script(postgres: Settings, verifiers: Mapping[str, str]) -> str:
     }
     parts = []
     if postgres.users:
-        parts += [_group(name) for name in POSTGRES_OWN_ROLES]
+        parts += [_group(name) for name in OWN_ROLES]
     parts += [_role(name, verifiers[name], groups[name]) for name in groups]
     parts += [_shut_out(groups), _database(postgres), _within(postgres.database)]
     if postgres.users:
@@ -58,7 +57,7 @@ def literal(text: str) -> str:
 
 
 def _groups(access: str) -> tuple[str, ...]:
-    return POSTGRES_OWN_ROLES if access == "write" else (POSTGRES_READ,)
+    return OWN_ROLES if access == "write" else (READ,)
 
 
 def _list(texts: Mapping[str, object] | tuple[str, ...]) -> str:
@@ -113,7 +112,7 @@ select pg_terminate_backend(pid, 5000) from pg_stat_activity join pg_roles on oi
 """
 
 
-def _database(postgres: Settings) -> str:
+def _database(postgres: PostgresSettings) -> str:
     database, owner = literal(postgres.database), literal(postgres.user)
     return f"""
 \\echo # database {postgres.database}
@@ -141,9 +140,9 @@ select 'revoke all on schema public from public' from pg_namespace
 
 def _privileges(owner: str) -> str:
     """What the groups may do: in every schema, and with what the owner will make."""
-    own, read, write = literal(owner), literal(POSTGRES_READ), literal(POSTGRES_WRITE)
+    own, read, write = literal(owner), literal(READ), literal(WRITE)
     return f"""
-\\echo # privileges of {POSTGRES_READ} and {POSTGRES_WRITE}
+\\echo # privileges of {READ} and {WRITE}
 select format('grant connect on database %I to %I', current_database(), {read})
   where not has_database_privilege({read}, current_database(), 'connect') \\gexec
 select format('grant usage on schema %I to %I', nspname, {read}) from pg_namespace

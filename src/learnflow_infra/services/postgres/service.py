@@ -14,7 +14,10 @@ from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import Route
 from learnflow_infra.services import Access, password_key
 from learnflow_infra.services.postgres import certificate, roles
+from learnflow_infra.services.postgres.causes import CAUSES
 from learnflow_infra.services.postgres.client import POD, PORT, login, psql, round_trip
+from learnflow_infra.services.postgres.image import RECIPE
+from learnflow_infra.services.postgres.settings import PostgresSettings
 from learnflow_infra.services.shared import rotation
 from learnflow_infra.services.shared.authority import volume
 from learnflow_infra.settings import Settings, mebibytes
@@ -55,18 +58,18 @@ _ENCRYPTION = """ \\
 
 class Postgres:
     name = "postgres"
+    settings = PostgresSettings
+    recipe = RECIPE
+    causes = CAUSES
 
     def proof_connections(self, settings: Settings) -> int:
         return 2
-
-    def image(self, settings: Settings) -> str:
-        return settings.postgres.image
 
     def pods(self, settings: Settings) -> Sequence[str]:
         return [POD]
 
     def host_ports(self, settings: Settings) -> Mapping[int, tuple[str, int]]:
-        return {settings.postgres.host_port: (POD, PORT)}
+        return {settings.of(PostgresSettings).host_port: (POD, PORT)}
 
     def objects(self, settings: Settings) -> list[Object]:
         return [
@@ -87,13 +90,13 @@ class Postgres:
                     {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
                     *([volume("postgres")] if settings.security.encryption else []),
                 ],
-                volume_size=settings.postgres.volume,
-                storage_class=settings.postgres.storage_class,
+                volume_size=settings.of(PostgresSettings).volume,
+                storage_class=settings.of(PostgresSettings).storage_class,
             ),
         ]
 
     def _container(self, settings: Settings) -> Object:
-        postgres, encryption = settings.postgres, settings.security.encryption
+        postgres, encryption = settings.of(PostgresSettings), settings.security.encryption
         tls = {"name": "tls", "mountPath": certificate.FOLDER, "readOnly": True}
         start = _START % {
             "connections": "hostssl" if encryption else "host",
@@ -120,7 +123,10 @@ class Postgres:
         }
 
     def credentials(self, settings: Settings) -> Object:
-        keys = ["password", *(password_key(user.name) for user in settings.postgres.users)]
+        keys = [
+            "password",
+            *(password_key(user.name) for user in settings.of(PostgresSettings).users),
+        ]
         values = {key: secrets.token_urlsafe(24) for key in keys}
         return manifests.secret(settings, "postgres", "postgres-credentials", values, data=True)
 
@@ -141,7 +147,7 @@ class Postgres:
         ]
 
     def client_hint(self, settings: Settings, authority: str) -> Mapping[str, str]:
-        postgres = settings.postgres
+        postgres = settings.of(PostgresSettings)
         hint = {
             "host": "localhost",
             "port": str(postgres.host_port),
@@ -163,7 +169,7 @@ class Postgres:
         settings = access.settings
         passwords = _passwords(settings, access.secrets.credentials)
         verifiers = {name: scram_verifier(password) for name, password in passwords.items()}
-        script = roles.script(settings.postgres, verifiers)
+        script = roles.script(settings.of(PostgresSettings), verifiers)
         if not settings.security.encryption:
             return roles.changes(psql(access, script))
         wanted = rotation.wanted(access, "postgres")
@@ -182,13 +188,16 @@ class Postgres:
 
 def _passwords(settings: Settings, credentials: Mapping[str, str]) -> dict[str, str]:
     """Every role's password."""
-    postgres = settings.postgres
+    postgres = settings.of(PostgresSettings)
     declared = {user.name: credentials[password_key(user.name)] for user in postgres.users}
     return {postgres.user: credentials["password"], **declared}
 
 
 def _connection(settings: Settings, name: str, user: str, password: str, authority: str) -> Object:
-    host, database = f"postgres.{settings.cluster.namespace}.svc", settings.postgres.database
+    host, database = (
+        f"postgres.{settings.cluster.namespace}.svc",
+        settings.of(PostgresSettings).database,
+    )
     mode = "verify-full" if authority else "disable"
     login = f"{quote(user, safe='')}:{quote(password, safe='')}"
     values = {

@@ -51,6 +51,7 @@ def _listen_everywhere(root: Root) -> None:
 
 
 RECIPE = Recipe(
+    folder=Path(__file__).parent,
     reference="postgres:17.12",
     name="postgres",
     main_package=f"postgresql-{_MAJOR}",

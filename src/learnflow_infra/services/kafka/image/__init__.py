@@ -132,6 +132,7 @@ def _sha256(path: Path) -> str:
 
 
 RECIPE = Recipe(
+    folder=Path(__file__).parent,
     reference="apache/kafka:4.3.0",
     name="kafka",
     main_package="openjdk-21-jre-headless",

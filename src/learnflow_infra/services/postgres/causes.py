@@ -1,0 +1,81 @@
+"""What can go wrong with PostgreSQL alone."""
+
+from __future__ import annotations
+
+from learnflow_infra.findings.causes import Cause, Exit
+
+CAUSES = (
+    Cause(
+        "postgres-password",
+        Exit.UNHEALTHY,
+        "The role's password in the data folder is not the one in the connection Secret.",
+        "Run `learnflow-infra up`, which sets the role's password to the Secret's.",
+    ),
+    Cause(
+        "postgres-role",
+        Exit.UNHEALTHY,
+        "The role is missing, may not log in, or lacks a privilege in its database.",
+        "Run `learnflow-infra up`, which makes the role and its privileges again.",
+    ),
+    Cause(
+        "postgres-access-refused",
+        Exit.UNHEALTHY,
+        "pg_hba.conf refuses the client.",
+        "Run `kubectl delete pod postgres-0`: the file is written anew at each start.",
+    ),
+    Cause(
+        "postgres-database-missing",
+        Exit.UNHEALTHY,
+        "The database of the connection Secret does not exist.",
+        "Rename it back if it was renamed; else `learnflow-infra up` makes an empty one.",
+    ),
+    Cause(
+        "postgres-connections-exhausted",
+        Exit.UNHEALTHY,
+        "The server, the database or the role has no connection left.",
+        "End clients, found with `select usename, application_name, state from "
+        "pg_stat_activity`, or raise max_connections or the role's or database's connection "
+        "limit.",
+    ),
+    Cause(
+        "postgres-starting",
+        Exit.UNHEALTHY,
+        "The server is starting, stopping or in recovery.",
+        "Wait, then repeat; its progress is in `kubectl logs`.",
+        heals=True,
+    ),
+    Cause(
+        "postgres-in-recovery",
+        Exit.UNHEALTHY,
+        "The server is a standby, or still replays its log: it takes no writes.",
+        "Promote it with `select pg_promote()` as the superuser, or wait until it caught up.",
+    ),
+    Cause(
+        "postgres-read-only",
+        Exit.UNHEALTHY,
+        "The database takes no writes.",
+        "Reset default_transaction_read_only where it was set: `alter database`, `alter "
+        "role` or `alter system`.",
+    ),
+    Cause(
+        "postgres-disk-full",
+        Exit.UNHEALTHY,
+        "The server's volume is full.",
+        "Remove data, or give the volume more room with volume in infra.toml.",
+    ),
+    Cause(
+        "postgres-version",
+        Exit.UNHEALTHY,
+        "The data folder is of another major version of PostgreSQL.",
+        "Set the image of that version in infra.toml again, dump the data and load it into "
+        "the new one.",
+        log="database files are incompatible with server",
+    ),
+    Cause(
+        "postgres-corrupted",
+        Exit.UNHEALTHY,
+        "Data files are damaged or cannot be read.",
+        "Keep a copy of the volume, then restore from a backup.",
+        log="pg_control|control file|checkpoint record|invalid page in block|no PG_VERSION",
+    ),
+)

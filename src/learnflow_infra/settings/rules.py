@@ -1,0 +1,108 @@
+"""The rules that a setting's value keeps, and their application to a TOML table.
+
+A section is a dataclass: each field's default is the setting's default, its metadata the rule.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any
+
+# A rule of text: the pattern of the whole, and what it means in words.
+Rule = tuple[str, str]
+
+DNS_LABEL: Rule = (r"[a-z]([-a-z0-9]{0,51}[a-z0-9])?", "a DNS label such as learnflow")
+SIZE: Rule = (r"[1-9][0-9]*(Mi|Gi)", "a size such as 512Mi or 2Gi")
+MEMORY: Rule = (r"([1-9][0-9]*(Mi|Gi))?", "a size such as 512Mi or 2Gi, or empty")
+CPU: Rule = (r"([1-9][0-9]*m?)?", "CPUs such as 250m or 1, or empty")
+IMAGE: Rule = (
+    r"[a-z0-9][a-z0-9._/:-]*[:@][A-Za-z0-9._:-]+",
+    "an image with its tag or digest, such as postgres:17.12",
+)
+STORAGE_CLASS: Rule = (
+    r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?",
+    "a StorageClass, or empty for the default",
+)
+CONTEXT: Rule = (r"[^\x00-\x1f]{0,253}", "a context of your kubeconfig, or empty")
+
+_KINDS = {bool: "true or false", int: "a whole number", str: "a string"}
+
+
+def text(default: str, rule: Rule) -> Any:
+    """A setting of text that keeps a rule."""
+    return field(default=default, metadata={"pattern": rule[0], "means": rule[1]})
+
+
+def choice(default: Any, *values: Any) -> Any:
+    """A setting that is one of a few values."""
+    return field(default=default, metadata={"values": (default, *values)})
+
+
+def number(default: int, least: int, most: int) -> Any:
+    """A setting that is a whole number between two."""
+    return field(default=default, metadata={"least": least, "most": most})
+
+
+def required(rule: Rule) -> Any:
+    """A setting of text without a default."""
+    return field(default="", metadata={"pattern": rule[0], "means": rule[1], "required": True})
+
+
+def texts(rule: Rule, *default: str) -> Any:
+    """A setting that is an array of texts, each of which keeps a rule."""
+    return field(default=default, metadata={"each": text("", rule)})
+
+
+def tables(kind: type, *default: Any) -> Any:
+    """A setting that is an array of tables, each of which is such a section."""
+    return field(default=default, metadata={"each": field(default=kind)})
+
+
+def section(kind: type, table: object, where: str) -> Any:
+    """A section from its table. Raises ValueError that says which setting, what is wrong and what
+    would be right; `where` is the section's own name."""
+    if not isinstance(table, dict):
+        raise ValueError(f"{where}: must be a table")
+    fields = {each.name: each for each in dataclasses.fields(kind)}
+    require_known(table, fields, f"{where}.")
+    values = {key: _value(fields[key], value, f"{where}.{key}") for key, value in table.items()}
+    for name, rule in fields.items():
+        if rule.metadata.get("required") and name not in values:
+            raise ValueError(f"{where}.{name}: is missing")
+    return kind(**values)
+
+
+def require_known(table: Mapping[str, object], names: Mapping[str, object], where: str) -> None:
+    """Raises ValueError for a key of a table that is none of the names."""
+    for key in table:
+        if key not in names:
+            close = difflib.get_close_matches(key, names, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+            raise ValueError(f"{where}{key}: no such setting; {hint}")
+
+
+def _value(rule: dataclasses.Field[Any], value: object, where: str) -> Any:
+    default = rule.default
+    if isinstance(default, type):
+        return section(default, value, where)
+    if isinstance(default, tuple):
+        if not isinstance(value, list):
+            raise ValueError(f"{where}: must be an array")
+        each = rule.metadata["each"]
+        return tuple(_value(each, item, f"{where}[{n}]") for n, item in enumerate(value))
+    if type(value) is not type(default):
+        right = _KINDS[type(default)]
+        raise ValueError(f"{where}: must be {right}, not {value!r:.60}")
+    meta = rule.metadata
+    if "values" in meta and value not in meta["values"]:
+        allowed = " or ".join(str(each) for each in meta["values"])
+        raise ValueError(f"{where}: must be {allowed}, not {value!r:.60}")
+    if "pattern" in meta and not re.fullmatch(meta["pattern"], str(value)):
+        raise ValueError(f"{where}: must be {meta['means']}, not {value!r:.60}")
+    if "least" in meta and not meta["least"] <= int(str(value)) <= meta["most"]:
+        raise ValueError(f"{where}: must be {meta['least']} to {meta['most']}, not {value!r:.60}")
+    return value
