@@ -702,3 +702,10 @@ def test_any_log_is_at_most_three_short_printable_lines(log: bytes, cut: bool) -
         assert len(line) <= 160
         assert line.isprintable()
         assert "hidden-word" not in line
+
+
+def test_a_line_of_a_log_that_names_a_cause_is_among_its_few() -> None:
+    said = ["ERROR: first", "database files are incompatible with server", "FATAL: a", "FATAL: b"]
+    lines = excerpt("\n".join(said).encode(), (), cut=False)
+    assert '"database files are incompatible with server"' in lines
+    assert reasons.cause_of_log(" ".join(lines)) == "postgres-version"

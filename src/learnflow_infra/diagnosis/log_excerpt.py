@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from learnflow_infra.diagnosis.reasons import cause_of_log
 from learnflow_infra.diagnosis.redaction import redacted
 
 MOST_LINES = 3
@@ -40,8 +41,11 @@ def excerpt(log: bytes, secrets: Collection[str], *, cut: bool) -> Sequence[str]
 def _chosen(lines: Sequence[str]) -> Sequence[str]:
     errors = [line for line in lines if _ERROR.search(line)]
     strong = [line for line in errors if _STRONG.search(line)]
+    known = [line for line in lines if cause_of_log(line)]
     # What failed first is worth the most, then what the failure was put down to.
-    chosen = dict.fromkeys([*errors[:1], *strong[-2:], *errors[-2:]] or lines[-MOST_LINES:])
+    chosen = dict.fromkeys(
+        [*known[:1], *errors[:1], *strong[-2:], *errors[-2:]] or lines[-MOST_LINES:]
+    )
     picked = set(list(chosen)[:MOST_LINES])
     return list(dict.fromkeys(line for line in lines if line in picked))
 
