@@ -9,7 +9,7 @@ import jsonschema
 
 from learnflow_infra.host import paths
 
-SCHEMA = json.loads((paths.shipped("skills").parent / "docs/report.schema.json").read_text())
+SCHEMA = json.loads((paths.shipped("learnflow-app").parent / "docs/report.schema.json").read_text())
 
 
 def valid(text: str) -> dict[str, Any]:

@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from learnflow_infra.host import paths
-
 from .conftest import Person
 
-SKILLS = sorted(paths.shipped("skills").iterdir())
+SKILLS = sorted((Path(__file__).parents[2] / "skills").iterdir())
 ALLOWED = {"name", "description", "license", "compatibility", "metadata", "allowed-tools"}
 PLAIN_PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or "python3"
 

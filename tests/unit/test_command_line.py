@@ -14,7 +14,7 @@ from learnflow_infra import cli
 from learnflow_infra.host import paths
 from report_schema import valid
 
-README = (paths.shipped("skills").parent / "README.md").read_text()
+README = (paths.shipped("learnflow-app").parent / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

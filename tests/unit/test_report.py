@@ -127,7 +127,7 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_page_of_causes_is_the_table_s() -> None:
-    root = paths.shipped("skills").parent
+    root = paths.shipped("learnflow-app").parent
     made = subprocess.check_output([sys.executable, str(root / "tools/causes.py")], text=True)
     assert (root / "docs/causes.md").read_text() == made, "make docs"
 

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from learnflow_infra.findings.failures import Failure, finding
-from learnflow_infra.host import paths
 from learnflow_infra.report import Report
+from learnflow_infra.services import registry
 
 _PLACES = (".claude/skills", ".agents/skills")
 
@@ -21,18 +21,18 @@ def install(place: str) -> Report:
     anywhere. Raises Failure(folder-unwritable).
     """
     folder = Path(place)
-    source = paths.shipped("skills")
     written = []
     try:
         if not folder.is_dir():
             raise NotADirectoryError(20, "is no folder", str(folder))
         for below in _PLACES:
-            for skill in sorted(each for each in source.iterdir() if each.is_dir()):
-                target = folder / below / skill.name
+            for service in registry.own():
+                if service.skill is None:
+                    continue
+                target = folder / below / f"{service.name}-k8s-setup"
                 _require_inside(folder, target)
-                shutil.copytree(
-                    skill, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-                )
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(service.skill, target, dirs_exist_ok=True, ignore=ignored)
                 (target / "scripts" / "interpreter").write_text(sys.executable + "\n")
                 written.append(str(target))
     except OSError as error:

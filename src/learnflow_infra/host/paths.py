@@ -27,7 +27,7 @@ def write(file: Path, text: str) -> None:
 
 
 def shipped(name: str) -> Path:
-    """A folder that ships with the package (`skills`, `local-cluster`, …).
+    """A folder that ships with the package (`local-cluster`, `learnflow-app`).
 
     In a wheel it lies inside the package, in a checkout at the root.
     """

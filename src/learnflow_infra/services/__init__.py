@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from learnflow_infra.findings.causes import Cause
@@ -56,6 +57,11 @@ class Service(Protocol):
     @property
     def recipe(self) -> Recipe | None:
         """How its default image is built where no registry can be reached, if it can be."""
+        ...
+
+    @property
+    def skill(self) -> Path | None:
+        """The folder with its agent skill (https://agentskills.io/specification), if it has one."""
         ...
 
     @property

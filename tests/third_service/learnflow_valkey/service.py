@@ -48,6 +48,7 @@ class Valkey:
     settings = ValkeySettings
     recipe = RECIPE
     causes = CAUSES
+    skill = None
 
     def proof_connections(self, settings: Settings) -> int:
         return 2

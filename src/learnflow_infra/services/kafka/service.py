@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.objects import Object
@@ -57,6 +58,7 @@ class Kafka:
     settings = KafkaSettings
     recipe = RECIPE
     causes = CAUSES
+    skill = Path(__file__).with_name("skill")
 
     def proof_connections(self, settings: Settings) -> int:
         # Two bootstraps, each followed by a broker's own address, and the other brokers' addresses.

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from urllib.parse import quote
 
 from learnflow_infra.kubernetes import manifests
@@ -61,6 +62,7 @@ class Postgres:
     settings = PostgresSettings
     recipe = RECIPE
     causes = CAUSES
+    skill = Path(__file__).with_name("skill")
 
     def proof_connections(self, settings: Settings) -> int:
         return 2
