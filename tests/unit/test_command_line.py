@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import io
 import re
 import subprocess
@@ -67,6 +69,8 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     loaded = set(done.stderr.split())
     assert not loaded & {"typing", "dataclasses", "kafka", "pg8000", "http.client", "asyncio"}
+    ours = {each for each in loaded if each.startswith("learnflow_infra")}
+    assert ours == {"learnflow_infra", "learnflow_infra.cli"}
 
 
 def test_a_broken_pipe_is_no_traceback(tmp_path: Path) -> None:
@@ -83,3 +87,11 @@ def test_a_purge_that_nobody_can_confirm_is_refused(
     (found,) = valid(capsys.readouterr().out)["findings"]
     assert found["code"] == "usage"
     assert "--yes" in found["remedy"]
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_each_row_of_the_table_has_its_function(name: str) -> None:
+    word = name.split()[0]
+    module = importlib.import_module(f"learnflow_infra.commands.{word}")
+    (parameter,) = inspect.signature(getattr(module, word)).parameters.values()
+    assert parameter.annotation == "Request"

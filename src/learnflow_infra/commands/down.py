@@ -1,4 +1,4 @@
-"""`down`: removes what `up` made and keeps the data; with `purge`, the data too."""
+"""`down`: removes what `up` made and keeps the data; with --purge, the data too."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ _BORN_WITH = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")
 _PASSING = {"events", "leases", "bindings"}
 
 
-def down(request: Request, *, purge: bool, confirmed: bool) -> Report:
+def down(request: Request) -> Report:
     """Remove, and wait until it is gone. Nothing without the scope's label is touched."""
     settings, deadline, say = request.settings, request.deadline, request.say
-    namespace = settings.cluster.namespace
+    namespace, purge = settings.cluster.namespace, request.options["purge"]
+    confirmed = request.options["yes"]
     names = [service.name for service in request.services]
     if purge and not confirmed and not (sys.stdin and sys.stdin.isatty()):
         message = "--purge removes all data, and there is no terminal to ask on"
