@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from learnflow_infra.settings import Settings
 
 SERVICES = ("kafka", "postgres")
-_EPILOG = """\
-exit codes: 0 done and proved, 1 not healthy, 2 wrong usage or settings, 3 no cluster,
-4 resources or permission missing, 5 the deadline passed, 130 interrupted"""
+EXIT_CODES = """\
+0 done and proved, 1 not healthy, 2 wrong usage or settings,
+3 no cluster, 4 resources or permission missing, 5 the deadline passed, 130 interrupted"""
 
 _SECONDS = 60.0
 _BUILD_SECONDS = 1800.0  # it may have to build the local cluster
@@ -75,13 +75,13 @@ COMMANDS = {
     "doctor": _Command("look at the machine and the cluster before deploying", cluster=True),
     "diagnose": _Command(
         "say what is wrong in a namespace; nothing is written",
-        _option("--namespace", metavar="NAME", help="another than the settings'"),
+        _option("--namespace", metavar="NAME", help="the namespace; the settings' if not given"),
         cluster=True,
     ),
     "down": _Command(
         "remove what `up` made and keep the data",
         _option("--purge", action="store_true", help="remove the data too"),
-        _option("--yes", action="store_true", help="do not ask before --purge"),
+        _option("--yes", action="store_true", help="do not ask before a purge"),
         seconds=300.0,
         services=True,
         cluster=True,
@@ -288,7 +288,7 @@ def parser() -> argparse.ArgumentParser:
         prog="learnflow-infra",
         allow_abbrev=False,
         description="Apache Kafka and PostgreSQL in a Kubernetes: deployed, and proved to work.",
-        epilog=_EPILOG,
+        epilog=f"exit codes: {EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -315,33 +315,39 @@ def _add_options(command: argparse.ArgumentParser, row: _Command) -> None:
             nargs="*",
             metavar="SERVICE",
             type=_service,
-            help=f"{' or '.join(SERVICES)}; all where none is named",
+            help=f"{' or '.join(SERVICES)}; all if none is named",
         )
     for name, how in row.options:
         command.add_argument(name, **how)
     if row.cluster:
         which = command.add_mutually_exclusive_group()
-        which.add_argument("--cluster", choices=("minikube", "local"), help="which cluster")
-        which.add_argument("--context", metavar="NAME", help="a context of your kubeconfig")
+        which.add_argument("--cluster", choices=("minikube", "local"), help="the cluster to use")
+        which.add_argument(
+            "--context", metavar="NAME", help="the context of your kubeconfig to use"
+        )
     if row.settings:
-        command.add_argument("--settings", metavar="FILE", help="an infra.toml")
+        command.add_argument(
+            "--settings", metavar="FILE", help="the settings; the nearest infra.toml if not given"
+        )
     bound = f"{row.seconds:g}" if row.seconds < float("inf") else "no bound"
     command.add_argument(
         "--timeout",
         type=_seconds,
         metavar="SECONDS",
-        help=f"bounds the whole command; {bound} unless given",
+        help=f"a bound for the whole command; {bound} if not given",
     )
-    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    command.add_argument("--json", action="store_true", help="print one JSON object")
     if row.cluster:
         command.add_argument(
-            "--verbose", action="store_true", help="more on standard error: objects, events, logs"
+            "--verbose",
+            action="store_true",
+            help="print objects, events and logs on standard error",
         )
         command.add_argument(
             "--report",
             type=_file,
             metavar="FILE",
-            help="all of that into a file that only you can read",
+            help="write objects, events and logs into a file that only you can read",
         )
 
 

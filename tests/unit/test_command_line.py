@@ -16,7 +16,7 @@ from learnflow_infra import cli
 from learnflow_infra.host import paths
 from report_schema import valid
 
-README = (paths.shipped("skills").parent / "README.md").read_text()
+ROOT = paths.shipped("skills").parent
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,20 @@ def test_render_asks_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:
     assert kinds == {"Namespace", "ConfigMap", "NetworkPolicy", "Service", "StatefulSet"}
 
 
-def test_the_readme_names_every_command() -> None:
-    help_ = subprocess.run(
-        [sys.executable, "-m", "learnflow_infra", "--help"], capture_output=True, text=True
-    ).stdout
-    commands = re.findall(r"^    (\w+) ", help_, re.MULTILINE)
-    assert len(commands) == 11
-    for command in commands:
-        assert f"`{command}" in README
+def test_the_reference_of_the_commands_is_the_parser_s() -> None:
+    program = [sys.executable, ROOT / "tools/commands.py"]
+    page = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    assert (ROOT / "docs/commands.md").read_text() == page, "make docs"
+
+
+def test_the_readme_tells_of_every_command_and_of_no_other() -> None:
+    section = (ROOT / "README.md").read_text().split("## Commands")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    named = [each for row in rows for each in re.findall(r"`([a-z ]+[a-z])", row)]
+    assert sorted(named) == sorted(cli.COMMANDS)
+    page = (ROOT / "docs/commands.md").read_text()
+    for option in re.findall(r"--[a-z]+", section):
+        assert f"`{option}" in page
 
 
 def test_help_imports_nothing_heavy() -> None:
