@@ -199,7 +199,7 @@ def _report(
     except BaseException as error:  # whatever it is, the main thread waits for a report
         report = Report(arguments.command, findings=_findings(error))
     if getattr(arguments, "verbose", False) or getattr(arguments, "report", None):
-        progress.say("gathering what else there is to know")
+        progress.say("gathering objects, events and logs")
         try:
             _add_rest(arguments, argv, report)
         except Exception as error:
