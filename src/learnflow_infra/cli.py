@@ -31,6 +31,7 @@ _BUILD_SECONDS = 1800.0  # it may have to build the local cluster
 # An interrupted command has ended within two seconds: so long have its processes, then its threads.
 _ENDING_SECONDS = 0.5
 _TIDYING_SECONDS = 1.0
+_DONE = b"\0"  # no signal has this number
 
 
 class _Command:
@@ -136,13 +137,13 @@ def run(argv: list[str]) -> int:
 
 def _carry_out(arguments: argparse.Namespace, argv: list[str]) -> int:
     started = time.monotonic()
-    from queue import SimpleQueue
     from threading import Thread
 
     from learnflow_infra.report import Progress, Report, emit
 
     progress = Progress()
     shown = False
+    reports = []
 
     def show(report: Report) -> None:
         nonlocal shown
@@ -150,19 +151,24 @@ def _carry_out(arguments: argparse.Namespace, argv: list[str]) -> int:
         emit(report, as_json=arguments.json)
         shown = True
 
-    over: SimpleQueue[Report | None] = SimpleQueue()
-    _on_signals(lambda *_: over.put(None))
+    def work() -> None:
+        reports.append(_report(arguments, argv, progress, show))
+        os.write(bell, _DONE)
+
     # The main thread is kept for signals: what the command waits for, it waits for elsewhere.
-    work = Thread(target=lambda: over.put(_report(arguments, argv, progress, show)), daemon=True)
-    work.start()
-    report = over.get()
-    interrupted = report is None
-    if report is None:
+    ears, bell = os.pipe()
+    _ring_on_signals(bell)
+    worker = Thread(target=work, daemon=True)
+    worker.start()
+    interrupted = os.read(ears, 1) != _DONE
+    if interrupted:
         from learnflow_infra.host import interruption, process
 
         process.interrupt(_ENDING_SECONDS)
-        work.join(_TIDYING_SECONDS)
+        worker.join(_TIDYING_SECONDS)
         report = Report(arguments.command, findings=interruption.failure().findings)
+    else:
+        report = reports[0]
     progress.close()
     report.seconds = time.monotonic() - started
     said_all = interrupted and shown
@@ -172,14 +178,20 @@ def _carry_out(arguments: argparse.Namespace, argv: list[str]) -> int:
     return code
 
 
-def _on_signals(act: Callable[..., None]) -> None:
+def _ring_on_signals(bell: int) -> None:
+    """Write to a pipe at each signal that is to end the command.
+
+    Python's own handlers run in the main thread, which a signal to another thread does not wake.
+    """
     import signal
 
-    # Also where a shell started it in the background, with SIGINT ignored.
+    os.set_blocking(bell, False)
+    signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+    # SIGINT also where a shell started it in the background, with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, act)
+        signal.signal(number, lambda *_: None)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup asks
-        signal.signal(signal.SIGHUP, act)
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def _report(
