@@ -53,6 +53,19 @@ def test_render_asks_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:
     assert kinds == {"Namespace", "ConfigMap", "NetworkPolicy", "Service", "StatefulSet"}
 
 
+def test_skills_install_says_where(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert cli.run(["skills", "install", str(tmp_path), "--json"]) == 0
+    installed = valid(capsys.readouterr().out)["installed"]
+    assert len(installed) == 4
+    assert all(Path(each, "SKILL.md").is_file() for each in installed)
+
+
+def test_role_asks_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["role", "--json"]) == 0
+    kinds = [each["kind"] for each in valid(capsys.readouterr().out)["manifests"]]
+    assert kinds == ["Namespace", "Role", "ClusterRole"]
+
+
 def test_the_reference_of_the_commands_is_the_parser_s() -> None:
     program = [sys.executable, ROOT / "tools/commands.py"]
     page = subprocess.run(program, capture_output=True, text=True, check=True).stdout
