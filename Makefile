@@ -51,8 +51,9 @@ sbom: .venv/supply ## bills of materials of all that is built, in sbom/
 vulnerabilities: .venv/supply ## what is built, held against what is known to be vulnerable
 	$(BIN)/python tools/vulnerabilities.py
 
-docs: .venv/installed ## the generated page of causes
+docs: .venv/installed ## the generated pages: causes and commands
 	$(BIN)/python tools/causes.py > docs/causes.md
+	$(BIN)/python tools/commands.py > docs/commands.md
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'

@@ -1,4 +1,4 @@
-"""The command line: what can be asked, and the exit code that answers.
+"""The command line: the table of commands, and the exit code that answers.
 
 Nothing heavy is imported before a command is known, so that help costs little.
 """
@@ -16,20 +16,99 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, NoReturn
 
+    from learnflow_infra.commands import Request
     from learnflow_infra.findings.failures import Finding
     from learnflow_infra.report import Progress, Report
     from learnflow_infra.settings import Settings
 
-_EPILOG = """\
-exit codes: 0 done and proved, 1 not healthy, 2 wrong usage or settings, 3 no cluster,
-4 resources or permission missing, 5 the deadline passed, 130 interrupted"""
+EXIT_CODES = """\
+0 done and proved, 1 not healthy, 2 wrong usage or settings,
+3 no cluster, 4 resources or permission missing, 5 the deadline passed, 130 interrupted"""
 
-# A command that may have to build the local cluster gets more.
-_SECONDS = {"up": 1800.0, "cluster": 1800.0, "down": 300.0, "connect": float("inf")}
-_DEFAULT_SECONDS = 60.0
+_SECONDS = 60.0
+_BUILD_SECONDS = 1800.0  # it may have to build the local cluster
 # An interrupted command has ended within two seconds: so long have its processes, then its threads.
 _ENDING_SECONDS = 0.5
 _TIDYING_SECONDS = 1.0
+_DONE = b"\0"  # no signal has this number
+
+
+class _Command:
+    """A row of the table: what a command takes, and for how long it may run.
+
+    It is carried out by the function of its first word's name, in the module of that name in
+    `commands`.
+    """
+
+    def __init__(
+        self,
+        help_: str,
+        *options: tuple[str, dict[str, Any]],
+        seconds: float = _SECONDS,
+        services: bool = False,
+        cluster: bool = False,
+        settings: bool = True,
+    ) -> None:
+        self.help = help_
+        self.options = options
+        self.seconds = seconds
+        self.services = services
+        self.cluster = cluster
+        self.settings = settings
+
+
+def _option(name: str, **how: Any) -> tuple[str, dict[str, Any]]:
+    return name, how
+
+
+COMMANDS = {
+    "up": _Command(
+        "deploy and prove; run again, it changes nothing",
+        seconds=_BUILD_SECONDS,
+        services=True,
+        cluster=True,
+    ),
+    "verify": _Command(
+        "prove what is deployed: pods, volumes, round trips of data", services=True, cluster=True
+    ),
+    "status": _Command("a table of what is there", services=True, cluster=True),
+    "doctor": _Command("look at the machine and the cluster before deploying", cluster=True),
+    "diagnose": _Command(
+        "say what is wrong in a namespace; nothing is written",
+        _option("--namespace", metavar="NAME", help="the namespace; the settings' if not given"),
+        cluster=True,
+    ),
+    "down": _Command(
+        "remove what `up` made and keep the data",
+        _option("--purge", action="store_true", help="remove the data too"),
+        _option("--yes", action="store_true", help="do not ask before a purge"),
+        seconds=300.0,
+        services=True,
+        cluster=True,
+    ),
+    "connect": _Command(
+        "open the ports on localhost until interrupted",
+        seconds=float("inf"),
+        services=True,
+        cluster=True,
+    ),
+    "render": _Command("print the manifests as YAML", services=True),
+    "role": _Command("print the permissions that the commands need, as YAML"),
+    "cluster up": _Command("start the local cluster", seconds=_BUILD_SECONDS, settings=False),
+    "cluster status": _Command("say whether it runs", settings=False),
+    "cluster down": _Command(
+        "stop the local cluster and keep its data",
+        _option("--purge", action="store_true", help="remove its data, programs and images too"),
+        seconds=300.0,
+        settings=False,
+    ),
+    "skills install": _Command(
+        "copy the agent skills to where an agent looks",
+        _option("folder", nargs="?", default=".", metavar="DIR", help="the project's folder"),
+        settings=False,
+    ),
+}
+_GROUPS = {"cluster": "the local cluster", "skills": "the agent skills"}
 
 
 class _UsageError(Exception):
@@ -49,62 +128,111 @@ def main() -> NoReturn:
 def run(argv: list[str]) -> int:
     """Carry out one command line and return its exit code."""
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = parser().parse_args(argv)
     except _UsageError as error:
         return _end(_failed("usage", str(error)), as_json="--json" in argv)
+    return _carry_out(arguments, argv)
+
+
+def _carry_out(arguments: argparse.Namespace, argv: list[str]) -> int:
     started = time.monotonic()
-    from queue import SimpleQueue
     from threading import Thread
 
-    from learnflow_infra.report import Progress, Report
+    from learnflow_infra.report import Progress, Report, emit
 
     progress = Progress()
-    over: SimpleQueue[Report | None] = SimpleQueue()
-    _on_signals(lambda *_: over.put(None))
+    shown = False
+    reports = []
+
+    def show(report: Report) -> None:
+        nonlocal shown
+        progress.close()
+        emit(report, as_json=arguments.json)
+        shown = True
+
+    def work() -> None:
+        reports.append(_report(arguments, argv, progress, show))
+        os.write(bell, _DONE)
+
     # The main thread is kept for signals: what the command waits for, it waits for elsewhere.
-    work = Thread(target=lambda: over.put(_carry_out(arguments, argv, progress)), daemon=True)
-    work.start()
-    report = over.get()
-    interrupted = report is None
-    if report is None:
+    ears, bell = os.pipe()
+    _ring_on_signals(bell)
+    worker = Thread(target=work, daemon=True)
+    worker.start()
+    interrupted = os.read(ears, 1) != _DONE
+    if interrupted:
         from learnflow_infra.host import interruption, process
 
         process.interrupt(_ENDING_SECONDS)
-        work.join(_TIDYING_SECONDS)
+        worker.join(_TIDYING_SECONDS)
         report = Report(arguments.command, findings=interruption.failure().findings)
+    else:
+        report = reports[0]
     progress.close()
     report.seconds = time.monotonic() - started
-    said_all = interrupted and arguments.command == "connect"  # it ends no other way
+    said_all = interrupted and shown
     code = int(report.exit_code) if said_all else _end(report, as_json=arguments.json)
     if interrupted:
         os._exit(code)  # a thread that still waits for something is left behind
     return code
 
 
-def _on_signals(act: Callable[..., None]) -> None:
+def _ring_on_signals(bell: int) -> None:
+    """Write to a pipe at each signal that is to end the command.
+
+    Python's own handlers run in the main thread, which a signal to another thread does not wake.
+    """
     import signal
 
-    # Also where a shell started it in the background, with SIGINT ignored.
+    os.set_blocking(bell, False)
+    signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+    # SIGINT also where a shell started it in the background, with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, act)
+        signal.signal(number, lambda *_: None)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup asks
-        signal.signal(signal.SIGHUP, act)
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
-def _carry_out(arguments: argparse.Namespace, argv: list[str], progress: Progress) -> Report:
+def _report(
+    arguments: argparse.Namespace,
+    argv: list[str],
+    progress: Progress,
+    show: Callable[[Report], None],
+) -> Report:
     from learnflow_infra.report import Report
 
     try:
-        report = _command(arguments, progress)
+        from importlib import import_module
+
+        request = _request(arguments, progress, show)
+        module = import_module(f"learnflow_infra.commands.{arguments.command}")
+        report: Report = getattr(module, arguments.command)(request)
     except BaseException as error:  # whatever it is, the main thread waits for a report
         report = Report(arguments.command, findings=_findings(error))
     if getattr(arguments, "verbose", False) or getattr(arguments, "report", None):
-        progress.say("gathering what else there is to know")
+        progress.say("gathering objects, events and logs")
         try:
             _add_rest(arguments, argv, report)
         except Exception as error:
             report.findings = [*report.findings, *_findings(error)]
     return report
+
+
+def _request(
+    arguments: argparse.Namespace, progress: Progress, show: Callable[[Report], None]
+) -> Request:
+    from learnflow_infra.commands import Request
+    from learnflow_infra.host.deadline import Deadline
+    from learnflow_infra.settings import Settings
+
+    return Request(
+        settings=_settings(arguments) if arguments.row.settings else Settings(),
+        names=tuple(dict.fromkeys(getattr(arguments, "services", ()))),
+        deadline=Deadline(arguments.timeout or arguments.row.seconds),
+        say=progress.say,
+        options=vars(arguments),
+        show=show,
+    )
 
 
 def _findings(error: BaseException) -> Sequence[Finding]:
@@ -114,68 +242,6 @@ def _findings(error: BaseException) -> Sequence[Finding]:
         return error.findings
     # A defect of ours: said in a sentence, not in a traceback.
     return [finding("internal-error", f"{type(error).__name__}: {error}"[:300])]
-
-
-def _command(arguments: argparse.Namespace, progress: Progress) -> Report:
-    from learnflow_infra.host.deadline import Deadline
-
-    command = arguments.command
-    seconds = arguments.timeout or _SECONDS.get(command, _DEFAULT_SECONDS)
-    deadline = Deadline(seconds)
-    if command == "cluster":
-        from learnflow_infra.commands.cluster import cluster
-
-        purge = getattr(arguments, "purge", False)
-        return cluster(arguments.action, deadline, progress.say, purge=purge)
-    if command == "skills":
-        from learnflow_infra.commands.skills import install
-
-        return install(arguments.folder)
-
-    from learnflow_infra.commands import Request
-
-    services = tuple(dict.fromkeys(getattr(arguments, "services", ())))
-    request = Request(_settings(arguments), services, deadline, progress.say)
-    if command == "up":
-        from learnflow_infra.commands.up import up
-
-        return up(request)
-    if command == "verify":
-        from learnflow_infra.commands.verify import verify
-
-        return verify(request)
-    if command == "status":
-        from learnflow_infra.commands.status import status
-
-        return status(request)
-    if command == "doctor":
-        from learnflow_infra.commands.doctor import doctor
-
-        return doctor(request)
-    if command == "diagnose":
-        from learnflow_infra.commands.diagnose import diagnose
-
-        return diagnose(request, named=arguments.namespace is not None)
-    if command == "down":
-        from learnflow_infra.commands.down import down
-
-        return down(request, purge=arguments.purge, confirmed=arguments.yes)
-    if command == "connect":
-        from learnflow_infra.commands.connect import connect
-        from learnflow_infra.report import emit
-
-        def ready(report: Report) -> None:
-            progress.close()
-            emit(report, as_json=arguments.json)
-
-        return connect(request, ready)
-    if command == "role":
-        from learnflow_infra.commands.role import role
-
-        return role(request)
-    from learnflow_infra.commands.render import render
-
-    return render(request)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -228,79 +294,72 @@ def _seconds(text: str) -> float:
 _seconds.__name__ = "number of seconds"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line, made of the table."""
+    whole = _Parser(
         prog="learnflow-infra",
         allow_abbrev=False,
         description="Apache Kafka and PostgreSQL in a Kubernetes: deployed, and proved to work.",
-        epilog=_EPILOG,
+        epilog=f"exit codes: {EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def add(name: str, help_: str, *, reads: bool = True, services: bool = True) -> Any:
-        command = commands.add_parser(name, help=help_, description=help_, allow_abbrev=False)
-        command.add_argument("--json", action="store_true", help="one JSON object on stdout")
-        command.add_argument(
-            "--timeout", type=_seconds, metavar="SECONDS", help="bounds the whole command"
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    groups = {}
+    for name, row in COMMANDS.items():
+        word, _, action = name.partition(" ")
+        if action and word not in groups:
+            help_ = _GROUPS[word]
+            group = commands.add_parser(word, help=help_, description=help_, allow_abbrev=False)
+            groups[word] = group.add_subparsers(dest="action", required=True, metavar="ACTION")
+        beside = groups[word] if action else commands
+        command = beside.add_parser(
+            action or word, help=row.help, description=row.help, allow_abbrev=False
         )
-        if services:
-            command.add_argument(
-                "services",
-                nargs="*",
-                metavar="SERVICE",
-                help="kafka or postgres; all of the settings' where none is named",
-            )
-        if services or reads:
-            command.add_argument("--settings", metavar="FILE", help="an infra.toml")
-        if reads:
-            which = command.add_mutually_exclusive_group()
-            which.add_argument("--cluster", choices=("minikube", "local"), help="which cluster")
-            which.add_argument("--context", metavar="NAME", help="a context of your kubeconfig")
-            command.add_argument(
-                "--verbose",
-                action="store_true",
-                help="more on standard error: objects, events, logs",
-            )
-            command.add_argument(
-                "--report",
-                type=_file,
-                metavar="FILE",
-                help="all of that into a file of yours alone",
-            )
-        return command
+        command.set_defaults(row=row)
+        _add_options(command, row)
+    return whole
 
-    add("up", "deploy and prove; run again, it changes nothing")
-    add("verify", "prove what is deployed: pods, volumes, round trips of data")
-    add("status", "a table of what is there")
-    add("doctor", "look at the machine and the cluster before deploying", services=False)
-    command = add(
-        "diagnose", "say what is wrong in a namespace; nothing is written", services=False
+
+def _add_options(command: argparse.ArgumentParser, row: _Command) -> None:
+    if row.services:
+        command.add_argument(
+            "services",
+            nargs="*",
+            metavar="SERVICE",
+            help="kafka, postgres or another of the settings'; all if none is named",
+        )
+    for name, how in row.options:
+        command.add_argument(name, **how)
+    if row.cluster:
+        which = command.add_mutually_exclusive_group()
+        which.add_argument("--cluster", choices=("minikube", "local"), help="the cluster to use")
+        which.add_argument(
+            "--context", metavar="NAME", help="the context of your kubeconfig to use"
+        )
+    if row.settings:
+        command.add_argument(
+            "--settings", metavar="FILE", help="the settings; the nearest infra.toml if not given"
+        )
+    bound = f"{row.seconds:g}" if row.seconds < float("inf") else "no bound"
+    command.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help=f"a bound for the whole command; {bound} if not given",
     )
-    command.add_argument("--namespace", metavar="NAME", help="another than the settings'")
-    command = add("down", "remove what `up` made and keep the data")
-    command.add_argument("--purge", action="store_true", help="remove the data too")
-    command.add_argument("--yes", action="store_true", help="do not ask before --purge")
-    add("connect", "open the ports on localhost until interrupted")
-    add("render", "print the manifests as YAML", reads=False)
-    command = add("role", "print the rights that it needs as YAML", reads=False, services=False)
-    command.add_argument("--settings", metavar="FILE", help="an infra.toml")
-
-    command = add("cluster", "the local cluster", reads=False, services=False)
-    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
-    for name, help_ in (("up", "start it"), ("status", "say how it is"), ("down", "stop it")):
-        action = actions.add_parser(name, help=help_, description=help_, allow_abbrev=False)
-        action.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
-        action.add_argument("--timeout", type=_seconds, default=argparse.SUPPRESS)
-        if name == "down":
-            action.add_argument("--purge", action="store_true", help="leave nothing behind")
-
-    command = add("skills", "the agent skills", reads=False, services=False)
-    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
-    action = actions.add_parser("install", help="put them where an agent looks", allow_abbrev=False)
-    action.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
-    action.add_argument("folder", nargs="?", default=".", metavar="DIR")
-    return parser
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    if row.cluster:
+        command.add_argument(
+            "--verbose",
+            action="store_true",
+            help="print objects, events and logs on standard error",
+        )
+        command.add_argument(
+            "--report",
+            type=_file,
+            metavar="FILE",
+            help="write objects, events and logs into a file that only you can read",
+        )
 
 
 def _file(text: str) -> Path:

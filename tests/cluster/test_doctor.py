@@ -25,7 +25,7 @@ def test_a_machine_with_all_that_is_needed_is_a_table_without_remedies(person: P
     assert len(names) == len(set(names))
     assert all(re.match(r".{14} (ok  |warn|-   ) \S", row) for row in rows if row[0] != " ")
     found = checks(person.run("doctor", "--json"))
-    assert found["permissions"] == ("ok", "all that is asked for")
+    assert found["permissions"] == ("ok", "all that the commands need")
     assert found["cluster"][1].startswith("learnflow-local, Kubernetes v1.")
     assert found["local cluster"] == ("ok", "running")
     assert found["policies"][0] == "ok"

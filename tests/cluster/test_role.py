@@ -173,5 +173,5 @@ def test_a_purge_leaves_a_namespace_that_only_others_may_delete(
 ) -> None:
     answer = person.run("down", "--purge", "--yes", "--json")
     assert answer.exit_code == 0
-    assert "only who may delete it" in answer.json["notes"][0]
+    assert "no permission to delete it" in answer.json["notes"][0]
     assert elsewhere in person.kubectl("get", "namespaces", "-o", "name")

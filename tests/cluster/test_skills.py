@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from report_schema import valid
+
 from .conftest import Person
 
 SKILLS = sorted((Path(__file__).parents[2] / "skills").iterdir())
@@ -51,7 +53,7 @@ def test_verify_runs_under_a_plain_python_from_any_folder(
         timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert '"ok":true' in done.stdout
+    assert valid(done.stdout)["ok"]
 
 
 def test_installed_skills_find_the_package_from_where_they_are(
@@ -70,7 +72,7 @@ def test_installed_skills_find_the_package_from_where_they_are(
             timeout=60,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        assert '"changed":[]' in done.stdout
+        assert valid(done.stdout)["changed"] == []
 
 
 def test_a_skill_without_the_package_prints_the_one_command(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import re
 import signal
 import time
 
+from report_schema import valid
+
 from .conftest import NAMESPACE, Person
 
 
@@ -248,6 +250,24 @@ def test_an_interrupt_ends_it_with_130(deployed: Person) -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
     assert process.communicate() == ("", "")
+
+
+def test_an_interrupted_up_says_so_and_the_next_goes_on(person: Person, elsewhere: str) -> None:
+    process = person.start("up", "postgres", "--json")
+    assert process.stderr is not None
+    while "applied" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert [each["code"] for each in valid(stdout)["findings"]] == ["interrupted"]
+    assert "Traceback" not in stderr
+    answer = person.run("up", "postgres")
+    assert answer.exit_code == 0, answer.stdout
+
+
+def test_the_local_cluster_says_how_it_is(person: Person) -> None:
+    assert person.run("cluster", "status", "--json").json["state"] == "running"
 
 
 def test_a_context_that_is_not_there_is_exit_3(person: Person) -> None:

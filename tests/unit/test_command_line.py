@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import io
 import re
 import subprocess
@@ -14,7 +16,7 @@ from learnflow_infra import cli
 from learnflow_infra.host import paths
 from report_schema import valid
 
-README = (paths.shipped("learnflow-app").parent / "README.md").read_text()
+ROOT = paths.shipped("learnflow-app").parent
 
 
 @pytest.mark.parametrize(
@@ -51,14 +53,33 @@ def test_render_asks_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:
     assert kinds == {"Namespace", "ConfigMap", "NetworkPolicy", "Service", "StatefulSet"}
 
 
-def test_the_readme_names_every_command() -> None:
-    help_ = subprocess.run(
-        [sys.executable, "-m", "learnflow_infra", "--help"], capture_output=True, text=True
-    ).stdout
-    commands = re.findall(r"^    (\w+) ", help_, re.MULTILINE)
-    assert len(commands) == 11
-    for command in commands:
-        assert f"`{command}" in README
+def test_skills_install_says_where(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert cli.run(["skills", "install", str(tmp_path), "--json"]) == 0
+    installed = valid(capsys.readouterr().out)["installed"]
+    assert len(installed) == 4
+    assert all(Path(each, "SKILL.md").is_file() for each in installed)
+
+
+def test_role_asks_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["role", "--json"]) == 0
+    kinds = [each["kind"] for each in valid(capsys.readouterr().out)["manifests"]]
+    assert kinds == ["Namespace", "Role", "ClusterRole"]
+
+
+def test_the_reference_of_the_commands_is_the_parser_s() -> None:
+    program = [sys.executable, ROOT / "tools/commands.py"]
+    page = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    assert (ROOT / "docs/commands.md").read_text() == page, "make docs"
+
+
+def test_the_readme_tells_of_every_command_and_of_no_other() -> None:
+    section = (ROOT / "README.md").read_text().split("## Commands")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    named = [each for row in rows for each in re.findall(r"`([a-z ]+[a-z])", row)]
+    assert sorted(named) == sorted(cli.COMMANDS)
+    page = (ROOT / "docs/commands.md").read_text()
+    for option in re.findall(r"--[a-z]+", section):
+        assert f"`{option}" in page
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -67,6 +88,8 @@ def test_help_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     loaded = set(done.stderr.split())
     assert not loaded & {"typing", "dataclasses", "kafka", "pg8000", "http.client", "asyncio"}
+    ours = {each for each in loaded if each.startswith("learnflow_infra")}
+    assert ours == {"learnflow_infra", "learnflow_infra.cli"}
 
 
 def test_a_broken_pipe_is_no_traceback(tmp_path: Path) -> None:
@@ -83,3 +106,11 @@ def test_a_purge_that_nobody_can_confirm_is_refused(
     (found,) = valid(capsys.readouterr().out)["findings"]
     assert found["code"] == "usage"
     assert "--yes" in found["remedy"]
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_each_row_of_the_table_has_its_function(name: str) -> None:
+    word = name.split()[0]
+    module = importlib.import_module(f"learnflow_infra.commands.{word}")
+    (parameter,) = inspect.signature(getattr(module, word)).parameters.values()
+    assert parameter.annotation == "Request"

@@ -1,13 +1,18 @@
-"""One file a command: each takes what the user asked for and returns a Report."""
+"""One file a command, with a function of its name: from a Request to a Report.
+
+Raises Failure.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from learnflow_infra.cluster import Provider, Say
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.report import Report
 from learnflow_infra.services import Service, registry
 from learnflow_infra.settings import Settings
 
@@ -21,6 +26,10 @@ class Request:
     """The services that the command line names; none for all."""
     deadline: Deadline
     say: Say
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The command's own, by their names on the command line."""
+    show: Callable[[Report], None] = lambda report: None
+    """Prints the report of a command that goes on after it."""
     services: Sequence[Service] = field(init=False)
     """The services that are meant."""
 

@@ -7,7 +7,7 @@ import errno
 import hashlib
 import shlex
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from learnflow_infra import cluster
 from learnflow_infra.cluster import Provider
@@ -30,8 +30,8 @@ _LOCALHOST = ("127.0.0.1", "::1")
 _NO_SUCH_ADDRESS = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
-def connect(request: Request, ready: Callable[[Report], None]) -> Report:
-    """Open the ports, hand over a report of what a client needs, and serve until interrupted.
+def connect(request: Request) -> Report:
+    """Open the ports, show a report of what a client needs, and serve until interrupted.
 
     Each connection is a port-forward of its own, so that a restarted pod breaks no later one.
     """
@@ -64,7 +64,7 @@ def connect(request: Request, ready: Callable[[Report], None]) -> Report:
                 command = _password_command(provider.context, namespace, secret)
                 lines.append(f"  password: {command}")
         lines.append("open until interrupted (Ctrl-C)")
-        ready(
+        request.show(
             Report(
                 "connect",
                 cluster=reported_cluster(provider, settings),

@@ -26,12 +26,13 @@ _MOST_LOOKED_AT = 24
 _MOST_OF_ONE = 2
 
 
-def diagnose(request: Request, *, named: bool) -> Report:
+def diagnose(request: Request) -> Report:
     """Judge the services' pods as `verify` does, and each other workload of the namespace.
 
-    In one that was `named` the services need not be.
+    In one that --namespace names the services need not be.
     """
     settings, deadline = request.settings, request.deadline
+    named = request.options["namespace"] is not None
     provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
     with Kube(provider.kubectl, provider.context, deadline) as kube:
         _require(kube, settings.cluster.namespace, named=named)

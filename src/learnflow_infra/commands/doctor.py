@@ -64,7 +64,12 @@ def _told(name: str, probe: Probe) -> Sequence[Check]:
         return list(probe())
     except ApiError as error:
         return [
-            Check(name, f"not known: {error.findings[0].message}", "warn", error.findings[0].remedy)
+            Check(
+                name,
+                f"could not be checked: {error.findings[0].message}",
+                "warn",
+                error.findings[0].remedy,
+            )
         ]
     except Failure as failure:
         return [Check.failed(name, each) for each in failure.findings]
@@ -103,14 +108,14 @@ def _disk() -> Check:
     said = f"{free / _GIB:.0f} GiB free for {folder}"
     if free >= _DISK_BYTES:
         return Check("disk", said)
-    return Check("disk", said, "warn", f"Free some: {_DISK_BYTES // _GIB} GiB are needed.")
+    return Check("disk", said, "warn", f"Free disk space: {_DISK_BYTES // _GIB} GiB are needed.")
 
 
 def _encryption(request: Request) -> Check:
     if request.settings.security.encryption:
         return Check("encryption", "on")
     remedy = "Set encryption = true under [security] in infra.toml, and run `learnflow-infra up`."
-    return Check("encryption", "off: who sees the network can read along", "warn", remedy)
+    return Check("encryption", "off: anyone on the network path can read the data", "warn", remedy)
 
 
 def _cluster(
@@ -185,15 +190,15 @@ def _permissions(kube: Kube, namespace: str) -> Iterable[Check]:
 
         own = missing(namespace, resources.rules(in_namespace=True))
         wide = missing(None, resources.rules(in_namespace=False))
-    remedy = "Have an administrator apply what `learnflow-infra role` prints, bound to you."
+    remedy = "Ask an administrator to apply what `learnflow-infra role` prints and bind it to you."
     if own:
         message = f"in namespace {namespace}: {_few(own)}"
         yield Check.failed("permissions", finding("permission-missing", message, remedy=remedy))
     elif wide:
-        said = f"enough, but across the cluster: {_few(wide)}; room and nodes are not looked at"
+        said = f"enough, but across the cluster: {_few(wide)}; nodes and capacity are not checked"
         yield Check("permissions", said, "warn", remedy)
     else:
-        yield Check("permissions", "all that is asked for")
+        yield Check("permissions", "all that the commands need")
 
 
 def _few(names: Sequence[str]) -> str:
@@ -205,7 +210,9 @@ def _policies(provider: Provider, kube: Kube) -> Check:
     answer, why = policies.enforced(provider, kube)
     if answer == "yes":
         return Check("policies", f"NetworkPolicies are enforced: {why}")
-    said = "NetworkPolicies are not enforced" if answer == "no" else "whether enforced is not known"
+    said = "NetworkPolicies are not enforced"
+    if answer == "unknown":
+        said = "it is not known whether NetworkPolicies are enforced"
     remedy = "Any pod may reach the services; a network such as Calico or Cilium keeps them out."
     return Check("policies", f"{said}: {why}", "warn", remedy)
 

@@ -1,4 +1,4 @@
-"""`down`: removes what `up` made and keeps the data; with `purge`, the data too."""
+"""`down`: removes what `up` made and keeps the data; with --purge, the data too."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ _BORN_WITH = {("configmaps", "kube-root-ca.crt"), ("serviceaccounts", "default")
 _PASSING = {"events", "leases", "bindings"}
 
 
-def down(request: Request, *, purge: bool, confirmed: bool) -> Report:
+def down(request: Request) -> Report:
     """Remove, and wait until it is gone. Nothing without the scope's label is touched."""
     settings, deadline, say = request.settings, request.deadline, request.say
-    namespace = settings.cluster.namespace
+    namespace, purge = settings.cluster.namespace, request.options["purge"]
+    confirmed = request.options["yes"]
     names = [service.name for service in request.services]
     if purge and not confirmed and not (sys.stdin and sys.stdin.isatty()):
         message = "--purge removes all data, and there is no terminal to ask on"
-        raise Failure(finding("usage", message, remedy="Pass --yes if the data is to go."))
+        raise Failure(finding("usage", message, remedy="Add --yes to remove the data."))
     provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
     if purge and not confirmed:
         _ask(f"Remove {' and '.join(names)} with all data from {provider.context}/{namespace}?")
@@ -86,10 +87,10 @@ def _remove_namespace(request: Request, kube: Kube, namespace: str, notes: list[
     if found is None:
         return []
     if not manifests.in_scope(found):
-        notes.append(f"namespace {namespace} was not made by this scope and stays")
+        notes.append(f"namespace {namespace} stays: `up` did not make it")
         return []
     if not kube.may("delete", "", "namespaces", namespace):
-        notes.append(f"namespace {namespace} stays: only who may delete it can remove it")
+        notes.append(f"namespace {namespace} stays: you have no permission to delete it")
         return []
     try:
         foreign = next(_foreign(kube, namespace), None)

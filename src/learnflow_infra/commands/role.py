@@ -1,5 +1,7 @@
-"""`role`: the rights that the tool needs, as YAML that an administrator applies. No cluster is
-asked."""
+"""`role`: the permissions that the commands need, as YAML for an administrator to apply.
+
+No cluster is asked.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ _HEADER = f"""\
 # All that {NAME} asks of a cluster, for an administrator to apply. Then, for each user:
 #   kubectl create rolebinding NAME --role={NAME} --user=USER --namespace=%(namespace)s
 #   kubectl create clusterrolebinding NAME --clusterrole={NAME} --user=USER
-# Without the second, `up` does not check for room first, and no trouble of a node is told.
+# Without the second, `up` does not check capacity first, and problems of nodes are not reported.
 # Making and removing the namespace itself stays with the administrator.
 """
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from learnflow_infra.commands import Request
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.report import Report
 from learnflow_infra.services import registry
@@ -14,13 +15,18 @@ from learnflow_infra.services import registry
 _PLACES = (".claude/skills", ".agents/skills")
 
 
-def install(place: str) -> Report:
+def skills(request: Request) -> Report:
+    """Install them. Raises Failure(folder-unwritable)."""
+    installed = install(Path(request.options["folder"]))
+    return Report("skills", lines=installed, details={"installed": installed})
+
+
+def install(folder: Path) -> list[str]:
     """Copy each skill into the folder's `.claude/skills` and `.agents/skills`.
 
     Beside the scripts stands the interpreter that has the package, so that they find it from
-    anywhere. Raises Failure(folder-unwritable).
+    anywhere. Returns the folders written. Raises Failure(folder-unwritable).
     """
-    folder = Path(place)
     written = []
     try:
         if not folder.is_dir():
@@ -38,7 +44,7 @@ def install(place: str) -> Report:
     except OSError as error:
         message = f"{error.filename or folder}: {error.strerror}"
         raise Failure(finding("folder-unwritable", message)) from error
-    return Report("skills", lines=written, details={"installed": written})
+    return written
 
 
 def _require_inside(folder: Path, target: Path) -> None:

@@ -31,6 +31,7 @@ from learnflow_infra.host.deadline import Deadline
 
 _POLL_SECONDS = 0.02
 _ORDERLY_SECONDS = 90.0  # for pods and components to end by themselves
+_ASK_SECONDS = 0.2  # an interrupted command has little time for it
 _ASIDE_SECONDS = 3.0  # for that when a failure is to be reported
 _ENDING = " ending: "  # how the node's log begins to say why
 _OPEN_FILES = "too many open files"  # in words of the C library: inotify's instances ran out
@@ -174,7 +175,7 @@ def _end(deadline: Deadline) -> None:
         sent = 0.0
         while lock.node_lives() and not limit.passed():
             # Again and again: a process that has only just begun does not hear the first.
-            if time.monotonic() - sent >= 1.0 and (pid := lock.node_pid()) is not None:
+            if time.monotonic() - sent >= _ASK_SECONDS and (pid := lock.node_pid()) is not None:
                 os.kill(pid, number)
                 sent = time.monotonic()
             time.sleep(_POLL_SECONDS)
