@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from learnflow_infra import cli
 from learnflow_infra.cluster.minikube import Minikube
+from learnflow_infra.findings.causes import Exit
 from learnflow_infra.findings.failures import Failure, Finding
 from learnflow_infra.host.deadline import Deadline
 
@@ -216,6 +218,18 @@ def test_a_long_start_shows_minikubes_steps_once_they_come(
         "the API server of Minikube profile minikube is stopped: starting it",
         "minikube: Restarting the machine",
     ]
+
+
+@pytest.mark.parametrize("command", ["verify", "status", "down", "connect"])
+def test_no_command_but_up_is_said_to_deploy(
+    stub: Stub, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stub.says(LIST, profiles("work"))
+    stub.says("status", node(*STOPPED), exit_code=7)
+    assert cli.run([command, "--json"]) == Exit.NO_CLUSTER
+    (told,) = json.loads(capsys.readouterr().out)["findings"]
+    assert told["code"] == "cluster-not-running"
+    assert told["remedy"] == "Start it with `minikube start -p work`."
 
 
 def test_a_start_that_hangs_ends_at_the_commands_deadline(stub: Stub, minikube: Minikube) -> None:

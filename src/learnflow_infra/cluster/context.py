@@ -29,6 +29,10 @@ class Context:
             raise Failure(finding("kubectl-missing", "there is no kubectl on the PATH"))
         return found
 
+    @property
+    def start_command(self) -> str:
+        raise NotImplementedError
+
     def state(self, deadline: Deadline) -> Literal["absent", "stopped", "running"]:
         # Whether it answers shows with the first request, and costs none of its own.
         return "running"

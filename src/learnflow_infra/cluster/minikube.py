@@ -82,6 +82,10 @@ class Minikube:
     def kubectl(self) -> tuple[str, ...]:
         return kubectl_on_path() or (self._command, "-p", self.profile, "kubectl", "--")
 
+    @property
+    def start_command(self) -> str:
+        return f"minikube start -p {self.profile}"
+
     def state(self, deadline: Deadline) -> Literal["absent", "stopped", "running"]:
         """Raises Failure(cluster-not-running) where it runs in part."""
         nodes = self._status(deadline)
@@ -103,7 +107,7 @@ class Minikube:
             remedy = f"Run `minikube update-context {own}`."
         elif part != _PAUSED:
             message = f"{part} of the Minikube profile {self.profile} is stopped"
-            remedy = f"Run `minikube stop {own}`, then `minikube start {own}`."
+            remedy = f"Run `minikube stop {own}`, then `{self.start_command}`."
         return Failure(finding("cluster-not-running", message, remedy=remedy))
 
     def _status(self, deadline: Deadline) -> list[dict[str, Any]] | None:
@@ -129,7 +133,7 @@ class Minikube:
                 say(f"minikube: {line[2:][:_MOST_STEP]}")
 
         argv = [self._command, "start", "-p", self.profile]
-        remedy = f"Run `minikube stop -p {self.profile}`, then `minikube start -p {self.profile}`."
+        remedy = f"Run `minikube stop -p {self.profile}`, then `{self.start_command}`."
         _call(argv, deadline, code="minikube-start-failed", remedy=remedy, on_line=on_line)
 
     def images(self, deadline: Deadline) -> set[str] | None:

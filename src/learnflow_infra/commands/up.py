@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from learnflow_infra import cluster
-from learnflow_infra.commands import Request, reported_cluster
+from learnflow_infra.commands import Request, cluster_line, reported_cluster
 from learnflow_infra.diagnosis.state import State
 from learnflow_infra.diagnosis.symptoms import STALLED
 from learnflow_infra.findings.causes import CAUSES
@@ -70,7 +70,8 @@ def up(request: Request) -> Report:
     where = reported_cluster(provider, settings)
     notes = [capacity.note] if capacity.note else []
     details = {"steps": steps.seconds, "notes": notes}
-    return Report("up", verdicts, cluster=where, changed=changed, lines=notes, details=details)
+    lines = [cluster_line(provider, settings), *notes]
+    return Report("up", verdicts, cluster=where, changed=changed, lines=lines, details=details)
 
 
 def _deploy(
