@@ -18,7 +18,7 @@ from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.pipeline import apply, credentials
 from learnflow_infra.pipeline.capacity import check_capacity
-from learnflow_infra.pipeline.images import supply
+from learnflow_infra.pipeline.images import supply, with_loading
 from learnflow_infra.pipeline.prove import prove
 from learnflow_infra.pipeline.reconcile import reconcile
 from learnflow_infra.pipeline.scope import Changes
@@ -44,7 +44,9 @@ def up(request: Request) -> Report:
             x509.load_library()  # while kubectl comes up
         # A pod that is made without its image waits for as long as the kubelet backs off.
         references = [service.image(settings) for service in services]
-        supply(provider, references, settings.images.source, deadline, say)
+        loading = supply(provider, references, settings.images.source, deadline, say)
+        for image, how in loading.items():
+            say(f"{image}: if the nodes do not have it, load it there with {how}")
         steps.end("images")
         # Nothing is written where it cannot fit.
         capacity = check_capacity(kube, settings, services)
@@ -59,6 +61,8 @@ def up(request: Request) -> Report:
             started = time.monotonic()
             changed = f"statefulset/{service.name}" in changes.changed
             verdict = _deploy(request, kube, service, secrets[service.name], changed)
+            if (image := service.image(settings)) in loading:
+                verdict.findings = with_loading(verdict.findings, image, loading[image])
             verdict.seconds = time.monotonic() - started
             say(f"{service.name}: {'proved' if verdict.ok else 'not proved'}")
             return verdict
@@ -70,7 +74,7 @@ def up(request: Request) -> Report:
     where = reported_cluster(provider, settings)
     notes = [capacity.note] if capacity.note else []
     details = {"steps": steps.seconds, "notes": notes}
-    lines = [cluster_line(provider, settings), *notes]
+    lines = [*notes, cluster_line(provider, settings)]
     return Report("up", verdicts, cluster=where, changed=changed, lines=lines, details=details)
 
 
