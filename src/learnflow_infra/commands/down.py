@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 from learnflow_infra import cluster
 from learnflow_infra.commands import Request, reported_cluster
-from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.pipeline import volumes
 from learnflow_infra.pipeline.scope import scoped
 from learnflow_infra.report import Report
 
@@ -52,12 +53,25 @@ def down(request: Request, *, purge: bool, confirmed: bool) -> Report:
         notes: list[str] = []
         if purge and not request.names:
             removed += _remove_namespace(request, kube, namespace, notes)
+        found = _volumes_left(request, kube, notes) if purge else []
     kept = "" if purge else "; the data is kept"
     lines = [f"removed {len(removed)} objects{kept}" if removed else "nothing to remove", *notes]
     details = {"removed": removed, "notes": notes}
-    return Report(
-        "down", cluster=reported_cluster(provider, settings), lines=lines, details=details
-    )
+    where = reported_cluster(provider, settings)
+    return Report("down", findings=found, cluster=where, lines=lines, details=details)
+
+
+def _volumes_left(request: Request, kube: Kube, notes: list[str]) -> list[Finding]:
+    request.say("looking whether the volumes are gone")
+    names = [service.name for service in request.services]
+    try:
+        left = volumes.left(kube, request.settings.cluster.namespace, names, request.deadline)
+    except Failure as failure:
+        if failure.findings[0].code != "permission-missing":
+            raise
+        notes.append("whether the volumes are gone is not known: only who may list them can tell")
+        return []
+    return [volumes.told(kube.context, left)] if left else []
 
 
 def _ask(question: str) -> None:

@@ -395,6 +395,12 @@ CAUSES = _table(
             "--purge`.",
         ),
         Cause(
+            "volume-left",
+            Exit.UNHEALTHY,
+            "Volumes are still there after their claims were purged, and the data is in them.",
+            "Remove the named storage, then the volumes with `kubectl delete persistentvolume`.",
+        ),
+        Cause(
             "volume-provisioning-failed",
             Exit.UNHEALTHY,
             "The StorageClass's provisioner could not make a volume.",
