@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,12 @@ from fake_api import Answer, kube, listed, serving, status
 
 from learnflow_infra import cli
 from learnflow_infra.findings.causes import Exit
+from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.pipeline import volumes
+from learnflow_infra.services import Access, Secrets
+from learnflow_infra.services.postgres.data_age import require_new
+from learnflow_infra.settings import Settings
 
 HOST = {"hostPath": {"path": "/tmp/hostpath-provisioner/learnflow/data-postgres-0"}}
 CSI = {"csi": {"driver": "disk.example.com", "volumeHandle": "vol-1"}}
@@ -79,6 +84,71 @@ def test_what_is_left_is_named_with_what_removes_it() -> None:
     assert "pvc-2 (Released, volume vol-1 of disk.example.com)" in told.message
     assert "Remove the folder /tmp/hostpath-provisioner/learnflow/data-postgres-0" in told.remedy
     assert "`kubectl --context 'mini kube' delete persistentvolume pvc-1 pvc-2`" in told.remedy
+
+
+CLAIMED = 1_800_000_000  # seconds since 1970
+
+
+def at(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def judged(
+    tmp_path: Path,
+    printed: str,
+    *,
+    made: int = CLAIMED + 1,
+    source: dict[str, Any] | None = None,
+    refused: Answer | None = None,
+) -> str:
+    """What data is judged as whose claim was made at CLAIMED, and its volume at `made`."""
+    claim = {
+        "metadata": {"name": "data-postgres-0", "creationTimestamp": at(CLAIMED)},
+        "spec": {"volumeName": "pvc-1", **({"dataSource": source} if source else {})},
+    }
+    found = volume("pvc-1")
+    found["metadata"]["creationTimestamp"] = at(made)
+
+    def respond(_: str, target: str) -> Answer:
+        if target.startswith("/api/v1/persistentvolumes"):
+            return refused or listed(found)
+        return listed(claim)
+
+    with kube(tmp_path, respond) as api:
+        access = Access(api, Settings(), Secrets({}, {}), Deadline(5))
+        try:
+            require_new(access, printed)
+        except Failure as failure:
+            return failure.findings[0].code
+    return ""
+
+
+OLD = f"\ndata folder born {CLAIMED - 60}\n"
+
+
+def test_data_older_than_its_claim_is_not_new(tmp_path: Path) -> None:
+    assert judged(tmp_path, OLD) == "volume-not-new"
+
+
+@pytest.mark.parametrize(
+    "printed", [f"data folder born {CLAIMED + 3}\n", "data folder born 0\n", ""]
+)
+def test_data_that_came_later_or_whose_age_nobody_says_is_new(tmp_path: Path, printed: str) -> None:
+    assert judged(tmp_path, printed) == ""
+
+
+def test_a_volume_of_a_snapshot_may_hold_older_data(tmp_path: Path) -> None:
+    source = {"kind": "VolumeSnapshot", "name": "before"}
+    assert judged(tmp_path, OLD, source=source) == ""
+
+
+def test_so_may_one_that_was_there_before_its_claim(tmp_path: Path) -> None:
+    assert judged(tmp_path, OLD, made=CLAIMED - 3600) == ""
+
+
+def test_without_the_right_to_list_volumes_nothing_is_claimed(tmp_path: Path) -> None:
+    refused = status(403, "Forbidden", 'persistentvolumes is forbidden: User "x" cannot list')
+    assert judged(tmp_path, OLD, refused=refused) == ""
 
 
 @pytest.fixture

@@ -395,6 +395,13 @@ CAUSES = _table(
             "--purge`.",
         ),
         Cause(
+            "volume-not-new",
+            Exit.UNHEALTHY,
+            "A volume that was given out as a new one holds the data of an earlier deployment.",
+            "Remove it with `learnflow-infra down --purge` and what that then names as left; then "
+            "run `learnflow-infra up`.",
+        ),
+        Cause(
             "volume-left",
             Exit.UNHEALTHY,
             "Volumes are still there after their claims were purged, and the data is in them.",
@@ -803,7 +810,8 @@ CAUSES = _table(
             Exit.UNHEALTHY,
             "The volumes' cluster id is not the one in the Secret: a broker with a new volume "
             "could not join.",
-            "Write the volumes' id into the Secret kafka-credentials.",
+            "Write the volumes' id into the Secret kafka-credentials; or, if the data was purged, "
+            "remove it with `learnflow-infra down --purge` and what that then names as left.",
         ),
         Cause(
             "kafka-topic-refused",
