@@ -84,6 +84,8 @@ def _carry_out(arguments: argparse.Namespace, argv: list[str], progress: Progres
         report = _command(arguments, progress)
     except Exception as error:
         report = Report(arguments.command, findings=_findings(error))
+    if report and report.unmerged_findings and hasattr(arguments, "context"):
+        _warn(arguments, report)
     if report and (getattr(arguments, "verbose", False) or getattr(arguments, "report", None)):
         progress.say("gathering what else there is to know")
         try:
@@ -174,6 +176,21 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         context=getattr(arguments, "context", None),
         namespace=getattr(arguments, "namespace", None),
     )
+
+
+def _warn(arguments: argparse.Namespace, report: Report) -> None:
+    """Say where a remedy would deploy to another cluster than the last `up`."""
+    from learnflow_infra.cluster import deployments
+    from learnflow_infra.findings.failures import Failure
+
+    try:
+        namespace = _settings(arguments).cluster.namespace
+    except Failure:  # which the report tells
+        return
+    context = report.cluster.get("context")
+    report.findings = deployments.warned(report.findings, namespace, context)
+    for each in report.services:
+        each.findings = deployments.warned(each.findings, namespace, context)
 
 
 def _add_rest(arguments: argparse.Namespace, argv: list[str], report: Report) -> None:

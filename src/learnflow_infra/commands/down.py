@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 from learnflow_infra import cluster
+from learnflow_infra.cluster import deployments
 from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
@@ -53,6 +54,7 @@ def down(request: Request, *, purge: bool, confirmed: bool) -> Report:
         notes: list[str] = []
         if purge and not request.names:
             removed += _remove_namespace(request, kube, namespace, notes)
+            deployments.forget(namespace)
         found = _volumes_left(request, kube, notes) if purge else []
     kept = "" if purge else "; the data is kept"
     lines = [f"removed {len(removed)} objects{kept}" if removed else "nothing to remove", *notes]

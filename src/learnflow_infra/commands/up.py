@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from learnflow_infra import cluster
+from learnflow_infra.cluster import deployments
 from learnflow_infra.commands import Request, cluster_line, reported_cluster
 from learnflow_infra.diagnosis.state import State
 from learnflow_infra.diagnosis.symptoms import STALLED
@@ -37,6 +38,11 @@ def up(request: Request) -> Report:
     services = request.services
     steps, changes = _Steps(), Changes()
     provider = cluster.choose(settings.cluster, deadline)
+    before = deployments.last(settings.cluster.namespace)
+    notes = []
+    if before not in (None, provider.context):
+        notes.append(f"the last `up` went to the context {before}")
+        say(notes[0])
     provider.up(deadline, say)
     steps.end("cluster")
     with Kube(provider.kubectl, provider.context, deadline) as kube:
@@ -54,6 +60,7 @@ def up(request: Request) -> Report:
         # Before the objects, which mount them.
         made = credentials.provide(kube, settings, services, scope.objects, changes)
         secrets = apply.objects(kube, settings, services, made, scope, changes)
+        deployments.record(settings.cluster.namespace, provider.context)
         steps.end("apply")
         say(f"applied: {len(changes.changed)} changed, {len(changes.pruned)} pruned")
 
@@ -72,7 +79,8 @@ def up(request: Request) -> Report:
         steps.end("services")
     changed = [*changes.changed, *changes.pruned, *(x for one in verdicts for x in one.changed)]
     where = reported_cluster(provider, settings)
-    notes = [capacity.note] if capacity.note else []
+    if capacity.note:
+        notes.insert(0, capacity.note)
     details = {"steps": steps.seconds, "notes": notes}
     lines = [*notes, cluster_line(provider, settings)]
     return Report("up", verdicts, cluster=where, changed=changed, lines=lines, details=details)
