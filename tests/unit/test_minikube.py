@@ -144,6 +144,20 @@ def found(deadline: Deadline) -> str:
     return minikube.profile
 
 
+@pytest.mark.parametrize(
+    "said", ["", "null", "7", "[]", '{"error": {}}', '{"valid": 7}', '{"valid": ["work"]}', "\\x00"]
+)
+def test_a_list_of_profiles_that_is_none_is_no_missing_profile(stub: Stub, said: str) -> None:
+    stub.says(LIST, said)
+    assert failing(lambda: Minikube.find(Deadline(5))).code == "minikube-broken"
+
+
+@pytest.mark.parametrize("said", ["", "null", "7", "[]", '["Running"]', node() * 2])
+def test_a_status_that_is_none_is_told(stub: Stub, minikube: Minikube, said: str) -> None:
+    stub.says("status", said)
+    assert failing(lambda: minikube.state(Deadline(5))).code == "minikube-broken"
+
+
 def test_the_only_profile_is_used_without_a_further_question(stub: Stub) -> None:
     stub.says(LIST, profiles("work"))
     assert found(Deadline(5)) == "work"

@@ -52,8 +52,9 @@ class Minikube:
         if command is None:
             return None, "there is no minikube on the PATH"
         # Not with their states: for a profile that does not answer that takes half a minute.
-        listed = _parsed(_ask([command, "profile", "list", "-o", "json", "--light"], deadline))
-        profiles = [cls(command, str(each["Name"])) for each in listed.get("valid") or []]
+        answer = _ask([command, "profile", "list", "-o", "json", "--light"], deadline)
+        names = [str(each.get("Name")) for each in _objects(answer, "valid")]
+        profiles = [cls(command, each) for each in names]
         if len(profiles) < 2:
             return next(iter(profiles), None), "minikube has no profile"
         active = _ask([command, "profile"], deadline).stdout.strip()
@@ -114,8 +115,7 @@ class Minikube:
         answer = _ask([self._command, "status", "-p", self.profile, "-o", "json"], deadline)
         if answer.exit_code == _NO_PROFILE:
             return None
-        status = _parsed(answer)
-        return status if isinstance(status, list) else [status]
+        return _objects(answer)
 
     def up(self, deadline: Deadline, say: Say) -> None:
         """Start a profile that is stopped, in part or whole, and say so, with Minikube's steps."""
@@ -217,10 +217,16 @@ def understood(failed: Completed) -> tuple[str, str]:
     return reason[:300], suggestion[:300]
 
 
-def _parsed(answer: Completed) -> Any:
+def _objects(answer: Completed, key: str = "") -> list[dict[str, Any]]:
+    """The objects that an answer is, at least one, or has under a key. Raises Failure(minikube-broken)."""
     try:
-        return json.loads(answer.stdout)
-    except ValueError as error:
-        said = understood(answer)[0] or "nothing"
+        found = json.loads(answer.stdout)
+        found = (found[key] or []) if key else found
+    except (ValueError, LookupError, TypeError):
+        found = None
+    objects = found if isinstance(found, list) else [found]
+    if not all(isinstance(each, dict) for each in objects) or not (objects or key):
+        said = understood(answer)[0]
         message = f"{' '.join(answer.argv[:3])} (exit {answer.exit_code}) said: {said}"
-        raise Failure(finding("minikube-broken", message)) from error
+        raise Failure(finding("minikube-broken", message))
+    return objects
