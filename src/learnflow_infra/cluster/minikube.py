@@ -218,7 +218,10 @@ def understood(failed: Completed) -> tuple[str, str]:
 
 
 def _objects(answer: Completed, key: str = "") -> list[dict[str, Any]]:
-    """The objects that an answer is, at least one, or has under a key. Raises Failure(minikube-broken)."""
+    """The objects that an answer is, at least one, or has under a key.
+
+    Raises Failure(minikube-broken).
+    """
     try:
         found = json.loads(answer.stdout)
         found = (found[key] or []) if key else found
