@@ -73,6 +73,17 @@ def test_a_verdict_of_another_cluster_than_the_last_does_not_lead_there_in_silen
     assert "went to the context minikube" in told["remedy"]
 
 
+def test_doctor_says_which_cluster_the_last_one_went_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployments.record("learnflow", "minikube")
+    with serving(tmp_path, lambda *_: listed()):
+        cli.run(["doctor", "--context", "somewhere", "--json"])
+    checks = {each["name"]: each for each in json.loads(capsys.readouterr().out)["checks"]}
+    assert checks["last up"]["level"] == "warn"
+    assert "minikube; now somewhere would be used" in checks["last up"]["said"]
+
+
 def test_a_cluster_that_is_gone_is_named_before_the_next_one_is_started(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,15 @@ def test_the_reason_is_not_the_box_that_is_drawn_below_it(stub: Stub, minikube: 
     assert told.message.endswith("image ls: GUEST_IMAGE_LIST: Failed to list images")
 
 
+def test_where_all_is_in_the_box_its_first_line_is_the_reason(
+    stub: Stub, minikube: Minikube
+) -> None:
+    box = '\n╭──────╮\n│      │\n│   * Profile "minikube" not found.  │\n│  http://x  │\n╰──────╯\n'
+    stub.says("-p minikube image load", errors=box, exit_code=14)
+    told = failing(lambda: minikube.load(Path("image.tar"), Deadline(5)))
+    assert told.message.endswith('image load image.tar: Profile "minikube" not found.')
+
+
 def test_without_a_word_the_exit_code_is_told(stub: Stub, minikube: Minikube) -> None:
     stub.says("-p minikube image pull", exit_code=85)
     told = failing(lambda: minikube.pull("postgres:17", Deadline(5)))

@@ -213,7 +213,9 @@ def understood(failed: Completed) -> tuple[str, str]:
     suggestion = next((found[1] for line in lines if (found := _SUGGESTION.match(line))), "")
     exiting = next((found[1] for line in lines if (found := _EXITING.search(line))), "")
     said = [line for line in lines if line and line[0] not in _DRAWN and "http" not in line]
-    reason = exiting or (said[-1].lstrip("X* ") if said else f"exit code {failed.exit_code}")
+    boxed = [text for line in lines if line[:1] == "│" and (text := line.strip("│ "))]
+    last = next((text for line in (*said[::-1], *boxed) if (text := line.lstrip("X* "))), "")
+    reason = exiting or last or f"exit code {failed.exit_code}"
     return reason[:300], suggestion[:300]
 
 
