@@ -209,6 +209,8 @@ def _report(
         report: Report = getattr(module, arguments.command)(request)
     except BaseException as error:  # whatever it is, the main thread waits for a report
         report = Report(arguments.command, findings=_findings(error))
+    if report.unmerged_findings and hasattr(arguments, "context"):
+        _warn(arguments, report)
     if getattr(arguments, "verbose", False) or getattr(arguments, "report", None):
         progress.say("gathering objects, events and logs")
         try:
@@ -254,6 +256,21 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         context=getattr(arguments, "context", None),
         namespace=getattr(arguments, "namespace", None),
     )
+
+
+def _warn(arguments: argparse.Namespace, report: Report) -> None:
+    """Say where a remedy would deploy to another cluster than the last `up`."""
+    from learnflow_infra.cluster import deployments
+    from learnflow_infra.findings.failures import Failure
+
+    try:
+        namespace = _settings(arguments).cluster.namespace
+    except Failure:  # which the report tells
+        return
+    context = report.cluster.get("context")
+    report.findings = deployments.warned(report.findings, namespace, context)
+    for each in report.services:
+        each.findings = deployments.warned(each.findings, namespace, context)
 
 
 def _add_rest(arguments: argparse.Namespace, argv: list[str], report: Report) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import WithMinikube
+from .conftest import Person, WithMinikube
 
 
 @pytest.mark.parametrize("minikube", ["running", "two-nodes"], indirect=True)
@@ -24,6 +24,16 @@ def test_up_finds_the_images_on_it_and_changes_nothing(minikube: WithMinikube) -
     assert answer.exit_code == 0, answer.stdout
     assert answer.json["changed"] == []
     assert not any("image load" in call for call in minikube.calls)
+
+
+@pytest.mark.parametrize("minikube", ["running"], indirect=True)
+def test_up_says_that_the_last_one_went_to_another_context(
+    minikube: WithMinikube, deployed: Person
+) -> None:
+    assert deployed.run("up").exit_code == 0
+    answer = minikube.run("up", "--json")
+    assert answer.json["notes"] == ["the last `up` went to the context learnflow-local"]
+    assert minikube.run("up", "--json").json["notes"] == []
 
 
 @pytest.mark.parametrize(

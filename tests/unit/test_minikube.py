@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from learnflow_infra import cli
 from learnflow_infra.cluster.minikube import Minikube
+from learnflow_infra.findings.causes import Exit
 from learnflow_infra.findings.failures import Failure, Finding
 from learnflow_infra.host.deadline import Deadline
 
@@ -105,6 +107,15 @@ def test_the_reason_is_not_the_box_that_is_drawn_below_it(stub: Stub, minikube: 
     assert told.message.endswith("image ls: GUEST_IMAGE_LIST: Failed to list images")
 
 
+def test_where_all_is_in_the_box_its_first_line_is_the_reason(
+    stub: Stub, minikube: Minikube
+) -> None:
+    box = '\n╭──────╮\n│      │\n│   * Profile "minikube" not found.  │\n│  http://x  │\n╰──────╯\n'
+    stub.says("-p minikube image load", errors=box, exit_code=14)
+    told = failing(lambda: minikube.load(Path("image.tar"), Deadline(5)))
+    assert told.message.endswith('image load image.tar: Profile "minikube" not found.')
+
+
 def test_without_a_word_the_exit_code_is_told(stub: Stub, minikube: Minikube) -> None:
     stub.says("-p minikube image pull", exit_code=85)
     told = failing(lambda: minikube.pull("postgres:17", Deadline(5)))
@@ -140,6 +151,20 @@ def found(deadline: Deadline) -> str:
     minikube, _ = Minikube.find(deadline)
     assert minikube is not None
     return minikube.profile
+
+
+@pytest.mark.parametrize(
+    "said", ["", "null", "7", "[]", '{"error": {}}', '{"valid": 7}', '{"valid": ["work"]}', "\\x00"]
+)
+def test_a_list_of_profiles_that_is_none_is_no_missing_profile(stub: Stub, said: str) -> None:
+    stub.says(LIST, said)
+    assert failing(lambda: Minikube.find(Deadline(5))).code == "minikube-broken"
+
+
+@pytest.mark.parametrize("said", ["", "null", "7", "[]", '["Running"]', node() * 2])
+def test_a_status_that_is_none_is_told(stub: Stub, minikube: Minikube, said: str) -> None:
+    stub.says("status", said)
+    assert failing(lambda: minikube.state(Deadline(5))).code == "minikube-broken"
 
 
 def test_the_only_profile_is_used_without_a_further_question(stub: Stub) -> None:
@@ -216,6 +241,18 @@ def test_a_long_start_shows_minikubes_steps_once_they_come(
         "the API server of Minikube profile minikube is stopped: starting it",
         "minikube: Restarting the machine",
     ]
+
+
+@pytest.mark.parametrize("command", ["verify", "status", "down", "connect"])
+def test_no_command_but_up_is_said_to_deploy(
+    stub: Stub, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stub.says(LIST, profiles("work"))
+    stub.says("status", node(*STOPPED), exit_code=7)
+    assert cli.run([command, "--json"]) == Exit.NO_CLUSTER
+    (told,) = json.loads(capsys.readouterr().out)["findings"]
+    assert told["code"] == "cluster-not-running"
+    assert told["remedy"] == "Start it with `minikube start -p work`."
 
 
 def test_a_start_that_hangs_ends_at_the_commands_deadline(stub: Stub, minikube: Minikube) -> None:

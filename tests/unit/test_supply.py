@@ -10,14 +10,15 @@ import pytest
 
 from learnflow_infra import image_builder
 from learnflow_infra.cluster import canonical
+from learnflow_infra.cluster.context import Context
 from learnflow_infra.cluster.local import LocalCluster
-from learnflow_infra.findings.failures import Failure
+from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, Completed
 from learnflow_infra.image_builder.recipe import Recipe
-from learnflow_infra.pipeline.images import supply
-from learnflow_infra.services import registry
-from learnflow_infra.settings import parse
+from learnflow_infra.pipeline.images import supply, with_loading
+from learnflow_infra.services import Service, registry
+from learnflow_infra.settings import Settings, parse
 
 KAFKA, POSTGRES = "apache/kafka:4.3.0", "postgres:17.12"
 
@@ -60,6 +61,13 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
+def alone(source: str) -> tuple[Settings, list[Service]]:
+    """PostgreSQL, with images from there."""
+    table = {"images": {"source": source}, "services": ["postgres"]}
+    settings = parse(table, registry.sections)
+    return settings, registry.of(settings)
+
+
 def supplied(node: Node, source: str) -> list[str]:
     said: list[str] = []
     settings = parse({"images": {"source": source}}, registry.sections)
@@ -77,10 +85,10 @@ def test_a_pull_that_ends_well_and_brings_nothing_is_made_up_for(built: list[str
 def test_a_load_that_ends_well_and_brings_nothing_fails(built: list[str]) -> None:
     with pytest.raises(Failure) as failure:
         supplied(Node(loads=False), "packages")
-    (finding,) = failure.value.findings
-    assert finding.code == "image-load-failed"
-    assert KAFKA in finding.message and POSTGRES in finding.message
-    assert "images.source" not in finding.remedy
+    (told,) = failure.value.findings
+    assert told.code == "image-load-failed"
+    assert KAFKA in told.message and POSTGRES in told.message
+    assert "images.source" not in told.remedy
 
 
 def test_with_the_registry_alone_each_image_that_did_not_come_is_named(built: list[str]) -> None:
@@ -95,15 +103,43 @@ def test_a_refusal_is_told_as_the_node_would(built: list[str]) -> None:
     node.refusal = "failed to resolve: dial tcp: lookup registry: no such host"
     with pytest.raises(Failure) as failure:
         supplied(node, "registry")
-    (finding,) = failure.value.findings
-    assert finding.code == "image-registry-unreachable"
-    assert POSTGRES in finding.message
+    (told,) = failure.value.findings
+    assert told.code == "image-registry-unreachable"
+    assert POSTGRES in told.message
 
 
 def test_images_are_pulled_side_by_side(built: list[str]) -> None:
     node = Node(registry=[KAFKA, POSTGRES])
     node.meeting = threading.Barrier(2, timeout=5)  # broken where one waits for the other
     supplied(node, "auto")
+    assert built == []
+
+
+@pytest.mark.parametrize(
+    ("context", "command"),
+    [
+        ("kind-dev", "`kind load image-archive postgres:17.12 --name dev`"),
+        ("k3d-dev", "`k3d image import postgres:17.12 --cluster dev`"),
+        ("docker-desktop", "`docker load --input postgres:17.12`"),
+        ("prod", "`ctr --namespace k8s.io images import postgres:17.12` on each node"),
+    ],
+)
+def test_where_nothing_can_be_loaded_the_user_is_told_how(
+    built: list[str], context: str, command: str
+) -> None:
+    loading = supply(Context(context), *alone("packages"), Deadline(5), lambda _: None)
+    assert loading == {POSTGRES: command}
+    failed = finding("image-registry-unreachable", "dial tcp"), finding("pods-not-ready", "0 of 1")
+    pulled, other = with_loading(failed, POSTGRES, loading[POSTGRES])
+    assert command in pulled.remedy
+    assert "images.source" not in pulled.remedy
+    assert other == failed[1]
+
+
+def test_nodes_that_pull_for_themselves_are_left_to(built: list[str]) -> None:
+    said: list[str] = []
+    assert supply(Context("kind-dev"), *alone("auto"), Deadline(5), said.append) == {}
+    assert said == [f"kind-dev: its nodes pull {POSTGRES} themselves"]
     assert built == []
 
 

@@ -26,6 +26,10 @@ class Provider(Protocol):
     @property
     def kubectl(self) -> tuple[str, ...]: ...
 
+    @property
+    def start_command(self) -> str:
+        """What the user starts it with when it is stopped; nothing is deployed by it."""
+
     def state(self, deadline: Deadline) -> Literal["absent", "stopped", "running"]: ...
 
     def up(self, deadline: Deadline, say: Say) -> None:
@@ -72,9 +76,11 @@ def choose(settings: ClusterSettings, deadline: Deadline) -> Provider:
 def running(provider: Provider, deadline: Deadline) -> Provider:
     """The provider itself. Raises Failure(cluster-not-running) where its cluster does not run."""
     state = provider.state(deadline)
-    if state != "running":
-        raise Failure(finding("cluster-not-running", f"the cluster {provider.context} is {state}"))
-    return provider
+    if state == "running":
+        return provider
+    remedy = f"Start it with `{provider.start_command}`." if state == "stopped" else None
+    message = f"the cluster {provider.context} is {state}"
+    raise Failure(finding("cluster-not-running", message, remedy=remedy))
 
 
 def canonical(reference: str) -> str:

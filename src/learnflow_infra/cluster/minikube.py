@@ -52,8 +52,9 @@ class Minikube:
         if command is None:
             return None, "there is no minikube on the PATH"
         # Not with their states: for a profile that does not answer that takes half a minute.
-        listed = _parsed(_ask([command, "profile", "list", "-o", "json", "--light"], deadline))
-        profiles = [cls(command, str(each["Name"])) for each in listed.get("valid") or []]
+        answer = _ask([command, "profile", "list", "-o", "json", "--light"], deadline)
+        names = [str(each.get("Name")) for each in _objects(answer, "valid")]
+        profiles = [cls(command, each) for each in names]
         if len(profiles) < 2:
             return next(iter(profiles), None), "minikube has no profile"
         active = _ask([command, "profile"], deadline).stdout.strip()
@@ -82,6 +83,10 @@ class Minikube:
     def kubectl(self) -> tuple[str, ...]:
         return kubectl_on_path() or (self._command, "-p", self.profile, "kubectl", "--")
 
+    @property
+    def start_command(self) -> str:
+        return f"minikube start -p {self.profile}"
+
     def state(self, deadline: Deadline) -> Literal["absent", "stopped", "running"]:
         """Raises Failure(cluster-not-running) where it runs in part."""
         nodes = self._status(deadline)
@@ -103,15 +108,14 @@ class Minikube:
             remedy = f"Run `minikube update-context {own}`."
         elif part != _PAUSED:
             message = f"{part} of the Minikube profile {self.profile} is stopped"
-            remedy = f"Run `minikube stop {own}`, then `minikube start {own}`."
+            remedy = f"Run `minikube stop {own}`, then `{self.start_command}`."
         return Failure(finding("cluster-not-running", message, remedy=remedy))
 
     def _status(self, deadline: Deadline) -> list[dict[str, Any]] | None:
         answer = _ask([self._command, "status", "-p", self.profile, "-o", "json"], deadline)
         if answer.exit_code == _NO_PROFILE:
             return None
-        status = _parsed(answer)
-        return status if isinstance(status, list) else [status]
+        return _objects(answer)
 
     def up(self, deadline: Deadline, say: Say) -> None:
         """Start a profile that is stopped, in part or whole, and say so, with Minikube's steps."""
@@ -129,7 +133,7 @@ class Minikube:
                 say(f"minikube: {line[2:][:_MOST_STEP]}")
 
         argv = [self._command, "start", "-p", self.profile]
-        remedy = f"Run `minikube stop -p {self.profile}`, then `minikube start -p {self.profile}`."
+        remedy = f"Run `minikube stop -p {self.profile}`, then `{self.start_command}`."
         _call(argv, deadline, code="minikube-start-failed", remedy=remedy, on_line=on_line)
 
     def images(self, deadline: Deadline) -> set[str] | None:
@@ -209,14 +213,25 @@ def understood(failed: Completed) -> tuple[str, str]:
     suggestion = next((found[1] for line in lines if (found := _SUGGESTION.match(line))), "")
     exiting = next((found[1] for line in lines if (found := _EXITING.search(line))), "")
     said = [line for line in lines if line and line[0] not in _DRAWN and "http" not in line]
-    reason = exiting or (said[-1].lstrip("X* ") if said else f"exit code {failed.exit_code}")
+    boxed = [text for line in lines if line[:1] == "│" and (text := line.strip("│ "))]
+    last = next((text for line in (*said[::-1], *boxed) if (text := line.lstrip("X* "))), "")
+    reason = exiting or last or f"exit code {failed.exit_code}"
     return reason[:300], suggestion[:300]
 
 
-def _parsed(answer: Completed) -> Any:
+def _objects(answer: Completed, key: str = "") -> list[dict[str, Any]]:
+    """The objects that an answer is, at least one, or has under a key.
+
+    Raises Failure(minikube-broken).
+    """
     try:
-        return json.loads(answer.stdout)
-    except ValueError as error:
-        said = understood(answer)[0] or "nothing"
+        found = json.loads(answer.stdout)
+        found = (found[key] or []) if key else found
+    except (ValueError, LookupError, TypeError):
+        found = None
+    objects = found if isinstance(found, list) else [found]
+    if not all(isinstance(each, dict) for each in objects) or not (objects or key):
+        said = understood(answer)[0]
         message = f"{' '.join(answer.argv[:3])} (exit {answer.exit_code}) said: {said}"
-        raise Failure(finding("minikube-broken", message)) from error
+        raise Failure(finding("minikube-broken", message))
+    return objects

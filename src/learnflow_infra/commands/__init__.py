@@ -45,3 +45,8 @@ class Request:
 def reported_cluster(provider: Provider, settings: Settings) -> Mapping[str, str]:
     """The cluster that a report tells of, as its `cluster`."""
     return {"context": provider.context, "namespace": settings.cluster.namespace}
+
+
+def cluster_line(provider: Provider, settings: Settings) -> str:
+    """The same for a text."""
+    return f"context {provider.context}, namespace {settings.cluster.namespace}"

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from learnflow_infra import cluster
-from learnflow_infra.cluster import Provider, candidates, policies
+from learnflow_infra.cluster import Provider, candidates, deployments, policies
 from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host import machine, paths
@@ -128,6 +128,11 @@ def _cluster(
     if provider is None or obstacle is not None:
         assert obstacle is not None
         raise obstacle
+    before = deployments.last(request.settings.cluster.namespace)
+    if before not in (None, provider.context):
+        said = f"the last `up` went to the context {before}; now {provider.context} would be used"
+        remedy = "Start that cluster, or name the one that is meant with --cluster or --context."
+        yield Check("last up", said, "warn", remedy)
     yield _kubectl(provider, deadline)
     if state != "running":
         yield Check("cluster", f"{provider.context} is {state}: `up` starts it")

@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterator
 
 from learnflow_infra import cluster
+from learnflow_infra.cluster import deployments
 from learnflow_infra.commands import Request, reported_cluster
-from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, at, text
+from learnflow_infra.pipeline import volumes
 from learnflow_infra.pipeline.scope import scoped
 from learnflow_infra.report import Report
 
@@ -35,12 +37,15 @@ def down(request: Request) -> Report:
         _ask(f"Remove {' and '.join(names)} with all data from {provider.context}/{namespace}?")
     removed = []
     with Kube(provider.kubectl, provider.context, deadline) as kube:
+        there = scoped(kube, namespace)
+        others = {_owner(item) for item in there.values()} - {*names, manifests.SHARED}
         # What all services share goes with the last of them.
-        owners = names if request.names else [*names, manifests.SHARED]
+        whole = not request.names and not others
+        owners = [*names, manifests.SHARED] if whole else names
         objects = [
-            (kind, name)
-            for (kind, name), item in scoped(kube, namespace).items()
-            if item["metadata"]["labels"].get("app.kubernetes.io/name") in owners
+            key
+            for key, item in there.items()
+            if _owner(item) in owners
             and (purge or manifests.DATA_LABEL not in item["metadata"]["labels"])
         ]
         # Workloads go first, so that no controller brings back what was removed.
@@ -54,14 +59,36 @@ def down(request: Request) -> Report:
                 raise Failure(finding("deadline-passed", message))
             time.sleep(_POLL_SECONDS)
         notes: list[str] = []
-        if purge and not request.names:
+        if others and not request.names:
+            left_out = ", ".join(sorted(others))
+            notes.append(f"{left_out}: not among the settings' services, and left as it is")
+        if purge and whole:
             removed += _remove_namespace(request, kube, namespace, notes)
+            deployments.forget(namespace)
+        found = _volumes_left(request, kube, notes) if purge else []
     kept = "" if purge else "; the data is kept"
     lines = [f"removed {len(removed)} objects{kept}" if removed else "nothing to remove", *notes]
     details = {"removed": removed, "notes": notes}
-    return Report(
-        "down", cluster=reported_cluster(provider, settings), lines=lines, details=details
-    )
+    where = reported_cluster(provider, settings)
+    return Report("down", findings=found, cluster=where, lines=lines, details=details)
+
+
+def _volumes_left(request: Request, kube: Kube, notes: list[str]) -> list[Finding]:
+    request.say("looking whether the volumes are gone")
+    names = [service.name for service in request.services]
+    try:
+        left = volumes.left(kube, request.settings.cluster.namespace, names, request.deadline)
+    except Failure as failure:
+        if failure.findings[0].code != "permission-missing":
+            raise
+        notes.append("whether the volumes are gone is not known: only who may list them can tell")
+        return []
+    return [volumes.told(kube.context, left)] if left else []
+
+
+def _owner(item: Object) -> str:
+    """The service that an object is of."""
+    return text(at(item, "metadata", "labels", "app.kubernetes.io/name"))
 
 
 def _ask(question: str) -> None:

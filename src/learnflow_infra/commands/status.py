@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from learnflow_infra import cluster
-from learnflow_infra.commands import Request, reported_cluster
+from learnflow_infra.commands import Request, cluster_line, reported_cluster
 from learnflow_infra.diagnosis.state import judge
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host import x509
@@ -61,7 +61,7 @@ def status(request: Request) -> Report:
         )
     if unready:
         lines.append(f"not Ready: {', '.join(unready)}; what is shown of its pods may be of before")
-    lines.append(f"context {provider.context}, namespace {namespace}")
+    lines.append(cluster_line(provider, settings))
     return Report(
         "status",
         cluster=reported_cluster(provider, settings),

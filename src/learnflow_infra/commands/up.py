@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from learnflow_infra import cluster
-from learnflow_infra.commands import Request, reported_cluster
+from learnflow_infra.cluster import deployments
+from learnflow_infra.commands import Request, cluster_line, reported_cluster
 from learnflow_infra.diagnosis.state import State
 from learnflow_infra.diagnosis.symptoms import STALLED
 from learnflow_infra.findings.causes import CAUSES
@@ -18,7 +19,7 @@ from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.pipeline import apply, credentials
 from learnflow_infra.pipeline.capacity import check_capacity
-from learnflow_infra.pipeline.images import supply
+from learnflow_infra.pipeline.images import supply, with_loading
 from learnflow_infra.pipeline.prove import prove
 from learnflow_infra.pipeline.reconcile import reconcile
 from learnflow_infra.pipeline.scope import Changes
@@ -37,13 +38,20 @@ def up(request: Request) -> Report:
     services = request.services
     steps, changes = _Steps(), Changes()
     provider = cluster.choose(settings.cluster, deadline)
+    before = deployments.last(settings.cluster.namespace)
+    notes = []
+    if before not in (None, provider.context):
+        notes.append(f"the last `up` went to the context {before}")
+        say(notes[0])
     provider.up(deadline, say)
     steps.end("cluster")
     with Kube(provider.kubectl, provider.context, deadline) as kube:
         if settings.security.encryption:
             x509.load_library()  # while kubectl comes up
         # A pod that is made without its image waits for as long as the kubelet backs off.
-        supply(provider, settings, services, deadline, say)
+        loading = supply(provider, settings, services, deadline, say)
+        for image, how in loading.items():
+            say(f"{image}: if the nodes do not have it, load it there with {how}")
         steps.end("images")
         # Nothing is written where it cannot fit.
         capacity = check_capacity(kube, settings, services)
@@ -63,6 +71,7 @@ def up(request: Request) -> Report:
 
         with ThreadPoolExecutor(len(services)) as pool:
             list(pool.map(put, services))
+        deployments.record(settings.cluster.namespace, provider.context)
         steps.end("apply")
         say(f"applied: {len(changes.changed)} changed, {len(changes.pruned)} pruned")
 
@@ -72,6 +81,8 @@ def up(request: Request) -> Report:
             started = time.monotonic()
             changed = f"statefulset/{service.name}" in changes.changed
             verdict = _deploy(request, kube, service, secrets[service.name], changed)
+            if (image := settings.services[service.name].image) in loading:
+                verdict.findings = with_loading(verdict.findings, image, loading[image])
             verdict.seconds = time.monotonic() - started
             say(f"{service.name}: {'proved' if verdict.ok else 'not proved'}")
             return verdict
@@ -81,9 +92,11 @@ def up(request: Request) -> Report:
         steps.end("services")
     changed = [*changes.changed, *changes.pruned, *(x for one in verdicts for x in one.changed)]
     where = reported_cluster(provider, settings)
-    notes = [capacity.note] if capacity.note else []
+    if capacity.note:
+        notes.insert(0, capacity.note)
     details = {"steps": steps.seconds, "notes": notes}
-    return Report("up", verdicts, cluster=where, changed=changed, lines=notes, details=details)
+    lines = [*notes, cluster_line(provider, settings)]
+    return Report("up", verdicts, cluster=where, changed=changed, lines=lines, details=details)
 
 
 def _deploy(

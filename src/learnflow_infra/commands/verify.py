@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from learnflow_infra import cluster
-from learnflow_infra.commands import Request, reported_cluster
+from learnflow_infra.commands import Request, cluster_line, reported_cluster
 from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.pipeline.prove import prove
@@ -39,4 +39,5 @@ def verify(request: Request) -> Report:
                 time.sleep(_AGAIN_SECONDS)
 
         verdicts = list(pool.map(proved, services))
-    return Report("verify", verdicts, cluster=reported_cluster(provider, settings))
+    lines = [cluster_line(provider, settings)]
+    return Report("verify", verdicts, cluster=reported_cluster(provider, settings), lines=lines)

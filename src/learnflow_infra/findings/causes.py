@@ -432,6 +432,19 @@ register(
         "Bring the PersistentVolume back, or remove the claim with `learnflow-infra down --purge`.",
     ),
     Cause(
+        "volume-not-new",
+        Exit.UNHEALTHY,
+        "A volume that was given out as a new one holds the data of an earlier deployment.",
+        "Remove it with `learnflow-infra down --purge` and what that then names as left; then "
+        "run `learnflow-infra up`.",
+    ),
+    Cause(
+        "volume-left",
+        Exit.UNHEALTHY,
+        "Volumes are still there after their claims were purged, and the data is in them.",
+        "Remove the named storage, then the volumes with `kubectl delete persistentvolume`.",
+    ),
+    Cause(
         "volume-provisioning-failed",
         Exit.UNHEALTHY,
         "The StorageClass's provisioner could not make a volume.",

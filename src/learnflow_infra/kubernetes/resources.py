@@ -39,6 +39,7 @@ RESOURCES = {
         "", "v1", "namespaces", in_namespace="get", as_maker="create patch delete"
     ),
     "Node": Resource("", "v1", "nodes", in_cluster="get list"),
+    "PersistentVolume": Resource("", "v1", "persistentvolumes", in_cluster="list"),
     "StorageClass": Resource("storage.k8s.io", "v1", "storageclasses", in_cluster="list"),
     "Pod": Resource("", "v1", "pods", in_namespace="list watch patch delete", in_cluster="list"),
     "Pod/log": Resource("", "v1", "pods", "log", in_namespace="get"),
@@ -58,7 +59,7 @@ RESOURCES = {
         "", "v1", "persistentvolumeclaims", in_namespace="list patch delete"
     ),
 }
-_WITHOUT_NAMESPACE = {"Namespace", "Node", "StorageClass"}
+_WITHOUT_NAMESPACE = {"Namespace", "Node", "PersistentVolume", "StorageClass"}
 
 
 def path(verb: str, kind: str, namespace: str | None, name: str | None = None) -> str:

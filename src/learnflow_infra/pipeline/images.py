@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from learnflow_infra.cluster import Provider, Say, canonical
+from learnflow_infra.cluster.context import how_to_load
 from learnflow_infra.diagnosis.reasons import cause_of
 from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
+
+_PULL_CODES = {
+    "image-absent",
+    "image-denied",
+    "image-not-found",
+    "image-not-pulled",
+    "image-pull-limited",
+    "image-pull-slow",
+    "image-registry-unreachable",
+}
 
 
 def supply(
@@ -21,22 +33,38 @@ def supply(
     services: Sequence[Service],
     deadline: Deadline,
     say: Say,
-) -> None:
+) -> Mapping[str, str]:
     """See that the node has every service's image.
 
     Their `source` is `registry`, `packages`, or `auto`: packages where no registry can be reached.
-    A cluster that pulls for itself is left to do so. Raises Failure.
+    A cluster that pulls for itself is left to do so; returned is how the user loads what was built
+    for it, by reference. Raises Failure.
     """
     present = provider.images(deadline)
-    if present is None:
-        return
     source = settings.images.source
-    references = dict.fromkeys(settings.services[each.name].image for each in services)
-    missing = [each for each in references if canonical(each) not in present]
+    wanted = list(dict.fromkeys(settings.services[each.name].image for each in services))
+    if present is None:
+        if source != "packages":
+            say(f"{provider.context}: its nodes pull {', '.join(wanted)} themselves")
+            return {}
+        built = _built(services, wanted, deadline, say)
+        return {each: how_to_load(provider.context, archive) for each, archive in built.items()}
+    missing = [each for each in wanted if canonical(each) not in present]
     if missing and source != "packages":
         missing = _pulled(provider, missing, source, deadline, say)
     if missing:
         _load(provider, services, missing, deadline, say)
+    return {}
+
+
+def with_loading(findings: Iterable[Finding], image: str, loading: str) -> list[Finding]:
+    """The findings of a service; what a pull fails of is mended by loading the built image."""
+    return [
+        replace(each, remedy=f"Load the built image of {image}: {loading}; then repeat.")
+        if each.code in _PULL_CODES
+        else each
+        for each in findings
+    ]
 
 
 def _pulled(
@@ -70,20 +98,7 @@ def _load(
     deadline: Deadline,
     say: Say,
 ) -> None:
-    from learnflow_infra import image_builder
-
-    recipes = {each.recipe.reference: each.recipe for each in services if each.recipe}
-
-    def built(reference: str) -> Path:
-        if (recipe := recipes.get(reference)) is None:
-            there = ", ".join(recipes) or "none"
-            message = f"no image compatible with {reference} can be built here; recipes: {there}"
-            raise Failure(finding("image-build-failed", message))
-        return image_builder.archive(recipe, deadline, say)
-
-    with ThreadPoolExecutor(len(references)) as pool:
-        archives = list(pool.map(built, references))
-    for reference, archive in zip(references, archives, strict=True):
+    for reference, archive in _built(services, references, deadline, say).items():
         say(f"{reference}: loading the compatible image built from packages")
         try:
             provider.load(archive, deadline)
@@ -92,6 +107,25 @@ def _load(
     if absent := _absent(provider, references, deadline):
         message = f"not on the node after loading: {', '.join(absent)}"
         raise Failure(finding("image-load-failed", message))
+
+
+def _built(
+    services: Sequence[Service], references: Sequence[str], deadline: Deadline, say: Say
+) -> dict[str, Path]:
+    """The archives of the compatible images, built side by side."""
+    from learnflow_infra import image_builder
+
+    recipes = {each.recipe.reference: each.recipe for each in services if each.recipe}
+
+    def archive(reference: str) -> Path:
+        if (recipe := recipes.get(reference)) is None:
+            there = ", ".join(recipes) or "none"
+            message = f"no image compatible with {reference} can be built here; recipes: {there}"
+            raise Failure(finding("image-build-failed", message))
+        return image_builder.archive(recipe, deadline, say)
+
+    with ThreadPoolExecutor(len(references)) as pool:
+        return dict(zip(references, pool.map(archive, references), strict=True))
 
 
 def _absent(provider: Provider, references: Sequence[str], deadline: Deadline) -> list[str]:

@@ -45,6 +45,7 @@ class LocalCluster:
     """A real Kubernetes of one node in namespaces of its own."""
 
     context = layout.NAME
+    start_command = "learnflow-infra cluster up"
 
     def obstacle(self) -> str | None:
         """Why it cannot run on this machine; None if it can."""

@@ -53,7 +53,8 @@ CAUSES = (
         Exit.UNHEALTHY,
         "The volumes' cluster id is not the one in the Secret: a broker with a new volume "
         "could not join.",
-        "Write the volumes' id into the Secret kafka-credentials.",
+        "Write the volumes' id into the Secret kafka-credentials; or, if the data was purged, "
+        "remove it with `learnflow-infra down --purge` and what that then names as left.",
         log=r"Inconsistent_?ClusterId|Invalid cluster\.id|INCONSISTENT_CLUSTER_ID",
     ),
     Cause(

@@ -14,7 +14,7 @@ from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import Route
 from learnflow_infra.services import Access, password_key
-from learnflow_infra.services.postgres import certificate, roles
+from learnflow_infra.services.postgres import certificate, data_age, roles
 from learnflow_infra.services.postgres.causes import CAUSES
 from learnflow_infra.services.postgres.client import POD, PORT, login, psql, round_trip
 from learnflow_infra.services.postgres.image import RECIPE
@@ -171,12 +171,11 @@ class Postgres:
         settings = access.settings
         passwords = _passwords(settings, access.secrets.credentials)
         verifiers = {name: scram_verifier(password) for name, password in passwords.items()}
-        script = roles.script(settings.of(PostgresSettings), verifiers)
-        if not settings.security.encryption:
-            return roles.changes(psql(access, script))
-        wanted = rotation.wanted(access, "postgres")
-        output = psql(access, certificate.script(wanted) + script)
-        if not certificate.is_read(output):
+        script = data_age.SCRIPT + roles.script(settings.of(PostgresSettings), verifiers)
+        wanted = rotation.wanted(access, "postgres") if settings.security.encryption else ""
+        output = psql(access, (certificate.script(wanted) if wanted else "") + script)
+        data_age.require_new(access, output)
+        if wanted and not certificate.is_read(output):
             certificate.wait_for_file(access, wanted)
         return roles.changes(output)
 

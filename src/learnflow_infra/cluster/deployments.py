@@ -1,0 +1,72 @@
+"""Where each namespace was deployed last, so that no remedy leads to another cluster in silence:
+one that was deleted or stopped gives way to the next that is found."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from learnflow_infra.findings.failures import Finding
+from learnflow_infra.host import paths
+
+_DEPLOYS = "`learnflow-infra up`"
+
+
+def last(namespace: str) -> str | None:
+    """The context of the last `up`; None if there was none, or its data was purged since."""
+    return _read().get(namespace)
+
+
+def record(namespace: str, context: str) -> None:
+    """Remember an `up`. Where that cannot be written, nothing depends on it."""
+    _write(_read() | {namespace: context})
+
+
+def forget(namespace: str) -> None:
+    """Nothing is deployed any more."""
+    _write({name: context for name, context in _read().items() if name != namespace})
+
+
+def warned(findings: Iterable[Finding], namespace: str, context: str | None) -> list[Finding]:
+    """The findings; a remedy that deploys says first if the last deployment was elsewhere.
+
+    `context` is the one that they are of, None where none was reached.
+    """
+    before = last(namespace)
+    if before in (None, context):
+        return list(findings)
+    lead = (
+        f"The last {_DEPLOYS} of namespace {namespace} went to the context {before}: start that "
+        "cluster, or name the one that is meant with --cluster or --context. Else: "
+    )
+    return [
+        replace(each, remedy=lead + each.remedy) if _DEPLOYS in each.remedy else each
+        for each in findings
+    ]
+
+
+def _file() -> Path:
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "learnflow-infra" / "deployments.json"
+
+
+def _read() -> dict[str, str]:
+    try:
+        found = json.loads(_file().read_text())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: value for key, value in found.items() if isinstance(value, str)}
+
+
+def _write(deployments: dict[str, str]) -> None:
+    if deployments == _read():
+        return
+    with suppress(OSError):
+        _file().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.write(_file(), json.dumps(deployments, indent=1))

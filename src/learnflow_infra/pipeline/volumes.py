@@ -1,0 +1,72 @@
+"""The volumes behind the claims of services, which may outlive the claims that they were made for.
+
+A claim's removal only asks for the volume's: a reclaim policy may keep it, or its provisioner no
+longer know it, as Minikube's after a restart. The next claim of the name may then find the data.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Iterable, Sequence
+
+from learnflow_infra.findings.failures import Finding, finding
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object
+
+_REMOVAL_SECONDS = 20.0  # for a provisioner to remove what it made
+_POLL_SECONDS = 0.2
+_MOST_NAMED = 4
+
+
+def left(kube: Kube, namespace: str, services: Iterable[str], deadline: Deadline) -> list[Object]:
+    """The volumes that are still there though their claims are gone, after the time that their
+    provisioner has for it. Raises Failure."""
+    limit = deadline.within(_REMOVAL_SECONDS)
+    names = re.compile(rf"data-({'|'.join(services)})-\d+")
+    while True:
+        claims = kube.list("PersistentVolumeClaim", namespace)
+        live = {each["metadata"]["uid"] for each in claims}
+        found = [
+            volume
+            for volume in kube.list("PersistentVolume")
+            if (claim := volume["spec"].get("claimRef") or {}).get("namespace") == namespace
+            and names.fullmatch(claim["name"])
+            and claim.get("uid") not in live
+        ]
+        going = [v for v in found if v["spec"].get("persistentVolumeReclaimPolicy") == "Delete"]
+        if not going or limit.passed():
+            return found
+        time.sleep(_POLL_SECONDS)
+
+
+def told(context: str, volumes: Sequence[Object]) -> Finding:
+    """The finding of volumes that are left, with what removes them."""
+    shown = [f"{v['metadata']['name']} ({_phase(v)}, {_storage(v)})" for v in volumes]
+    more = f" and {len(shown) - _MOST_NAMED} more" if len(shown) > _MOST_NAMED else ""
+    message = f"with their data: {', '.join(shown[:_MOST_NAMED])}{more}"
+    names = " ".join(each["metadata"]["name"] for each in volumes[:_MOST_NAMED])
+    remedy = (
+        f"Remove the {', the '.join(_storage(each) for each in volumes[:_MOST_NAMED])}; then run "
+        f"`kubectl --context {shlex.quote(context)} delete persistentvolume {names}`."
+    )
+    return finding("volume-left", message, remedy=remedy)
+
+
+def _phase(volume: Object) -> str:
+    return str((volume.get("status") or {}).get("phase", "Unknown"))
+
+
+def _storage(volume: Object) -> str:
+    """Where its data lies."""
+    spec = volume["spec"]
+    for kind in ("hostPath", "local"):
+        if kind in spec:
+            return f"folder {spec[kind].get('path')} on its node"
+    if "csi" in spec:
+        return f"volume {spec['csi'].get('volumeHandle')} of {spec['csi'].get('driver')}"
+    if "nfs" in spec:
+        return f"folder {spec['nfs'].get('path')} of {spec['nfs'].get('server')}"
+    return "storage that `kubectl describe persistentvolume` names"
