@@ -1,8 +1,11 @@
 # `make up` is all that a person needs; `make help` names the rest.
 PYTHON ?= python3
 BIN := .venv/bin
+# A pin that is there stays; `make lock LOCK_FLAGS=--upgrade` takes the newest of each.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate $(LOCK_FLAGS) pyproject.toml
 
-.PHONY: up install check test faults security bench sbom vulnerabilities docs help
+.PHONY: up install check lock test faults security bench sbom vulnerabilities docs help
 
 up: install ## install, then deploy Kafka and PostgreSQL and prove them
 	$(BIN)/learnflow-infra up
@@ -20,10 +23,11 @@ install: .venv/installed ## the command, at .venv/bin/learnflow-infra
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	touch $@
 
-check: .venv/developing ## formatting, lint, types
+check: .venv/developing ## formatting, lint, types, imports between rooms
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 test: check ## everything, on a real cluster in a network of its own; needs root on Linux
 	$(BIN)/python tests/prepare.py
@@ -50,6 +54,11 @@ sbom: .venv/supply ## bills of materials of all that is built, in sbom/
 
 vulnerabilities: .venv/supply ## what is built, held against what is known to be vulnerable
 	$(BIN)/python tools/vulnerabilities.py
+
+lock: .venv/developing ## the lock files anew, for what pyproject.toml and requirements/build.in ask
+	$(LOCK) requirements/build.in -o requirements/run.lock
+	$(LOCK) requirements/build.in --extra dev -o requirements/dev.lock
+	$(LOCK) --extra supply -o requirements/supply.lock
 
 docs: .venv/installed ## the generated page of causes
 	$(BIN)/python tools/causes.py > docs/causes.md
