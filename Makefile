@@ -5,7 +5,7 @@ BIN := .venv/bin
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate $(LOCK_FLAGS) pyproject.toml
 
-.PHONY: up install check lock test faults security bench sbom vulnerabilities docs help
+.PHONY: up install check lock unit able test faults security bench sbom vulnerabilities docs help
 
 up: install ## install, then deploy Kafka and PostgreSQL and prove them
 	$(BIN)/learnflow-infra up
@@ -29,19 +29,25 @@ check: .venv/developing ## formatting, lint, types, imports between rooms
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 
-test: check ## everything, on a real cluster in a network of its own; needs root on Linux
+unit: .venv/developing ## the tests that need no cluster: a minute, without root and without Go
+	$(BIN)/pytest -q -n auto tests/unit
+
+able: # says at once what this machine lacks for a real cluster
+	tests/needs
+
+test: able check ## everything, on a real cluster in a network of its own; needs root on Linux, and Go
 	$(BIN)/python tests/prepare.py
 	tests/sandbox $(BIN)/pytest
 
-faults: .venv/developing ## every fault and odd state on a real cluster, and docs/faults.md of it
+faults: able .venv/developing ## every fault and odd state on a real cluster, and docs/faults.md of it
 	$(BIN)/python tests/prepare.py
 	tests/sandbox $(BIN)/pytest -m "" --table tests/cluster/faults
 
-security: .venv/developing ## what an intruder tries, each attempt on a real cluster and refused
+security: able .venv/developing ## what an intruder tries, each attempt on a real cluster and refused
 	$(BIN)/python tests/prepare.py
 	tests/sandbox $(BIN)/pytest -m intruder --attempts
 
-bench: .venv/developing ## speed, as ratios within one run
+bench: able .venv/developing ## speed, as ratios within one run
 	$(BIN)/python tests/prepare.py
 	tests/sandbox $(BIN)/python benchmarks/bench.py
 

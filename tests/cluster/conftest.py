@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from sandboxed import REFUSAL, sandboxed
+
 COMMAND = Path(sys.executable).with_name("learnflow-infra")
 NAMESPACE = "learnflow"
 STAND_IN = Path(__file__).with_name("minikube")
@@ -200,6 +202,12 @@ class Person:
             self.kubectl("get", "-o", "json", "-n", NAMESPACE, *arguments)
         )["items"]
         return items
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_the_sandbox() -> None:
+    if not sandboxed():
+        pytest.exit(REFUSAL, returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 @pytest.fixture(scope="session")
