@@ -1,8 +1,11 @@
 # `make up` is all that a person needs; `make help` names the rest.
 PYTHON ?= python3
 BIN := .venv/bin
+# A pin that is there stays; `make lock LOCK_FLAGS=--upgrade` takes the newest of each.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate $(LOCK_FLAGS) pyproject.toml
 
-.PHONY: up install check test faults security bench sbom vulnerabilities docs help
+.PHONY: up install check lock unit able test faults security bench sbom vulnerabilities docs help
 
 up: install ## install, then deploy Kafka and PostgreSQL and prove them
 	$(BIN)/learnflow-infra up
@@ -20,24 +23,31 @@ install: .venv/installed ## the command, at .venv/bin/learnflow-infra
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	touch $@
 
-check: .venv/developing ## formatting, lint, types
+check: .venv/developing ## formatting, lint, types, imports between rooms
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
-test: check ## everything, on a real cluster in a network of its own; needs root on Linux
+unit: .venv/developing ## the tests that need no cluster: a minute, without root and without Go
+	$(BIN)/pytest -q -n auto tests/unit
+
+able: # says at once what this machine lacks for a real cluster
+	tests/needs
+
+test: able check ## everything, on a real cluster in a network of its own; needs root on Linux, and Go
 	$(BIN)/python tests/prepare.py
 	tests/sandbox $(BIN)/pytest
 
-faults: .venv/developing ## every fault and odd state on a real cluster, and docs/faults.md of it
+faults: able .venv/developing ## every fault and odd state on a real cluster, and docs/faults.md of it
 	$(BIN)/python tests/prepare.py
 	tests/sandbox $(BIN)/pytest -m "" --table tests/cluster/faults
 
-security: .venv/developing ## what an intruder tries, each attempt on a real cluster and refused
+security: able .venv/developing ## what an intruder tries, each attempt on a real cluster and refused
 	$(BIN)/python tests/prepare.py
 	tests/sandbox $(BIN)/pytest -m intruder --attempts
 
-bench: .venv/developing ## speed, as ratios within one run
+bench: able .venv/developing ## speed, as ratios within one run
 	$(BIN)/python tests/prepare.py
 	tests/sandbox $(BIN)/python benchmarks/bench.py
 
@@ -50,6 +60,11 @@ sbom: .venv/supply ## bills of materials of all that is built, in sbom/
 
 vulnerabilities: .venv/supply ## what is built, held against what is known to be vulnerable
 	$(BIN)/python tools/vulnerabilities.py
+
+lock: .venv/developing ## the lock files anew, for what pyproject.toml and requirements/build.in ask
+	$(LOCK) requirements/build.in -o requirements/run.lock
+	$(LOCK) requirements/build.in --extra dev -o requirements/dev.lock
+	$(LOCK) --extra supply -o requirements/supply.lock
 
 docs: .venv/installed ## the generated pages: causes and commands
 	$(BIN)/python tools/causes.py > docs/causes.md

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from report_schema import valid
+from sandboxed import REFUSAL, sandboxed
 
 COMMAND = Path(sys.executable).with_name("learnflow-infra")
 NAMESPACE = "learnflow"
@@ -201,6 +202,12 @@ class Person:
             self.kubectl("get", "-o", "json", "-n", NAMESPACE, *arguments)
         )["items"]
         return items
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_the_sandbox() -> None:
+    if not sandboxed():
+        pytest.exit(REFUSAL, returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 @pytest.fixture(scope="session")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import tomllib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from packaging.requirements import Requirement
 
 from learnflow_infra import settings
 from learnflow_infra.cluster import canonical
@@ -28,7 +30,24 @@ ROOT = Path(__file__).parents[2]
 def test_every_python_package_is_locked_by_hash(lock: Path) -> None:
     entries = [x for x in re.split(r"\n(?=\S)", lock.read_text()) if not x.startswith("#")]
     for entry in entries:
-        assert re.match(r"[\w.-]+==\S+ \\\n(    --hash=sha256:[0-9a-f]{64}( \\)?\n?)+$", entry)
+        assert re.match(
+            r"[\w.-]+==\S+( ; [^\\\n]+)? \\\n(    --hash=sha256:[0-9a-f]{64}( \\)?\n?)+$", entry
+        )
+
+
+def test_the_locks_are_of_what_is_asked_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    build = (ROOT / "requirements/build.in").read_text().split()
+    asked = {
+        "run": project["dependencies"] + build,
+        "dev": project["dependencies"] + build + project["optional-dependencies"]["dev"],
+        "supply": project["dependencies"] + project["optional-dependencies"]["supply"],
+    }
+    for name, requirements in asked.items():
+        lock = (ROOT / "requirements" / f"{name}.lock").read_text()
+        pinned = dict(re.findall(r"^([\w.-]+)==([^ ]+)", lock, re.MULTILINE))
+        for each in map(Requirement, requirements):
+            assert pinned[each.name.lower()] in each.specifier, f"{each}: make lock"
 
 
 def test_every_jar_is_an_exact_artifact_with_a_checksum() -> None:
