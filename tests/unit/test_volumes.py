@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ def test_a_volume_is_left_if_its_claim_is_gone_and_was_of_the_scope(tmp_path: Pa
 def test_a_provisioner_has_time_to_remove_what_it_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(volumes, "_REMOVAL_SECONDS", 0.5)
+    monkeypatch.setattr(volumes, "_FOLDER_SECONDS", 0.3)
+    monkeypatch.setattr(volumes, "_DISK_SECONDS", 1.5)
     answers = [listed(volume("going", policy="Delete")), listed()]
 
     def respond(_: str, target: str) -> Answer:
@@ -74,7 +76,12 @@ def test_a_provisioner_has_time_to_remove_what_it_made(
     (other := tmp_path / "other").mkdir()
     with kube(other, respond) as api:
         assert volumes.left(api, "learnflow", ["postgres"], Deadline(5)) == []
+    began = time.monotonic()
     assert left(tmp_path, volume("ignored", policy="Delete")) == ["ignored"]
+    assert time.monotonic() - began < 1.5
+    (third := tmp_path / "third").mkdir()
+    assert left(third, volume("stuck", policy="Delete", storage=CSI)) == ["stuck"]
+    assert time.monotonic() - began > 1.5
 
 
 def test_what_is_left_is_named_with_what_removes_it() -> None:

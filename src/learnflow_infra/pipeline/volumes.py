@@ -16,7 +16,8 @@ from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object
 
-_REMOVAL_SECONDS = 20.0  # for a provisioner to remove what it made
+# For a provisioner to remove what it made: a folder, or a disk that is detached first.
+_FOLDER_SECONDS, _DISK_SECONDS = 15.0, 120.0
 _POLL_SECONDS = 0.2
 _MOST_NAMED = 4
 
@@ -24,7 +25,7 @@ _MOST_NAMED = 4
 def left(kube: Kube, namespace: str, services: Iterable[str], deadline: Deadline) -> list[Object]:
     """The volumes that are still there though their claims are gone, after the time that their
     provisioner has for it. Raises Failure."""
-    limit = deadline.within(_REMOVAL_SECONDS)
+    folders, disks = deadline.within(_FOLDER_SECONDS), deadline.within(_DISK_SECONDS)
     names = re.compile(rf"data-({'|'.join(services)})-\d+")
     while True:
         claims = kube.list("PersistentVolumeClaim", namespace)
@@ -36,8 +37,13 @@ def left(kube: Kube, namespace: str, services: Iterable[str], deadline: Deadline
             and names.fullmatch(claim["name"])
             and claim.get("uid") not in live
         ]
-        going = [v for v in found if v["spec"].get("persistentVolumeReclaimPolicy") == "Delete"]
-        if not going or limit.passed():
+        going = [
+            volume
+            for volume in found
+            if volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
+            and not (folders if "hostPath" in volume["spec"] else disks).passed()
+        ]
+        if not going:
             return found
         time.sleep(_POLL_SECONDS)
 
