@@ -18,6 +18,7 @@ from learnflow_infra.services.kafka import config as kafka_config
 from learnflow_infra.services.kafka import proof as kafka_proof
 from learnflow_infra.services.kafka import service as kafka_service
 from learnflow_infra.services.kafka import users as kafka_users
+from learnflow_infra.services.postgres import objects as postgres_objects
 from learnflow_infra.services.postgres import service as postgres_service
 from learnflow_infra.settings import Settings
 
@@ -54,7 +55,7 @@ def main() -> NoReturn:
     kafka_config._security = _listeners
     kafka_users.reconcile = _topics
     kafka_proof._oversee = lambda *_: None
-    postgres_service._START = postgres_service._START.replace("all scram-sha-256", "all trust")
+    postgres_objects._START = postgres_objects._START.replace("all scram-sha-256", "all trust")
     for service in (kafka_service.Kafka, postgres_service.Postgres):
         service.objects = _without_policies(service.objects)  # type: ignore[method-assign]
     cli.main()

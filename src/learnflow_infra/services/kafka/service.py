@@ -11,46 +11,18 @@ from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import FromHost, Route
 from learnflow_infra.services import Access, password_key
-from learnflow_infra.services.kafka import config, proof, users
+from learnflow_infra.services.kafka import config, objects, proof, users
 from learnflow_infra.services.kafka.causes import CAUSES
 from learnflow_infra.services.kafka.client import application, connected
 from learnflow_infra.services.kafka.config import (
     BROKER_PORT,
-    CERTIFICATE_FOLDER,
     CLIENT_PORT,
-    CONTROLLER_PORT,
-    CREDENTIALS_FOLDER,
     HOST_PORT,
-    JVM_FILE,
     SCRAM,
 )
 from learnflow_infra.services.kafka.image import RECIPE
 from learnflow_infra.services.kafka.settings import ADMIN, NODE, KafkaSettings
-from learnflow_infra.services.shared import authority
 from learnflow_infra.settings import Settings
-
-# The node's own settings are added to the shared ones by its ordinal. Formatting is done once a
-# volume; Kafka writes meta.properties last, so that a broken-off format is done again.
-_START = """\
-set -e
-id=${HOSTNAME##*-}
-{
-  cat /etc/kafka-shared/server.properties
-  echo "node.id=$id"
-  echo "advertised.listeners=%(advertised)s"
-} > /run/kafka/server.properties
-if [ ! -f /var/lib/kafka/data/log/meta.properties ]; then
-  KAFKA_JVM_PERFORMANCE_OPTS="$JVM -XX:SharedArchiveFile=/opt/kafka/storage.jsa" \\
-    /opt/kafka/bin/kafka-storage.sh format -t "$CLUSTER_ID" -c /run/kafka/server.properties
-fi
-export KAFKA_JVM_PERFORMANCE_OPTS="$JVM -XX:SharedArchiveFile=/opt/kafka/kafka.jsa"
-exec /opt/kafka/bin/kafka-server-start.sh /run/kafka/server.properties
-"""
-
-_JVM = (
-    "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 "
-    f"-Djava.security.properties=/etc/kafka-shared/{JVM_FILE}"
-)
 
 
 class Kafka:
@@ -72,101 +44,7 @@ class Kafka:
         return {first + n: (pod, HOST_PORT) for n, pod in enumerate(self.pods(settings))}
 
     def objects(self, settings: Settings) -> list[Object]:
-        files = config.files(settings, self.pods(settings))
-        return [
-            {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": manifests.metadata(settings, "kafka", "kafka-config"),
-                "data": files,
-            },
-            manifests.network_policy(
-                settings,
-                "kafka",
-                clients=[CLIENT_PORT],
-                peers=[CLIENT_PORT, BROKER_PORT, CONTROLLER_PORT],
-            ),
-            manifests.service(settings, "kafka", "kafka", {"client": CLIENT_PORT}),
-            manifests.service(
-                settings,
-                "kafka-brokers",
-                "kafka",
-                {"client": CLIENT_PORT, "broker": BROKER_PORT, "controller": CONTROLLER_PORT},
-                headless=True,
-            ),
-            manifests.stateful_set(
-                settings,
-                "kafka",
-                governing_service="kafka-brokers",
-                replicas=settings.of(KafkaSettings).brokers,
-                user=1000,
-                container=self._container(settings),
-                volumes=[
-                    {"name": "config", "configMap": {"name": "kafka-config"}},
-                    *self._secret_volumes(settings),
-                    {"name": "run", "emptyDir": {"sizeLimit": "1Mi"}},
-                    {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
-                ],
-                volume_size=settings.of(KafkaSettings).volume,
-                storage_class=settings.of(KafkaSettings).storage_class,
-                configuration=files,
-            ),
-        ]
-
-    def _secret_volumes(self, settings: Settings) -> list[Object]:
-        """What a node needs of the Secrets: its own password, and its certificate."""
-        password = {"key": password_key(NODE), "path": "password"}
-        mounted: Object = {"secretName": "kafka-credentials", "items": [password]}
-        volumes = [{"name": "node", "secret": mounted | {"defaultMode": 0o440}}]
-        if settings.security.encryption:
-            volumes.append(authority.volume("kafka"))
-        return volumes
-
-    def _container(self, settings: Settings) -> Object:
-        kafka = settings.of(KafkaSettings)
-        heap = config.heap(settings)
-        start = _START % {"advertised": config.advertised(settings)}
-        tls = {"name": "tls", "mountPath": CERTIFICATE_FOLDER, "readOnly": True}
-        return {
-            "image": kafka.image,
-            "imagePullPolicy": "IfNotPresent",
-            "command": ["bash", "-c", start],
-            "env": [
-                {"name": "BROKERS", "value": config.domain(settings)},
-                {"name": "JVM", "value": _JVM},
-                {"name": "KAFKA_HEAP_OPTS", "value": f"-Xms{heap}m -Xmx{heap}m"},
-                {"name": "LOG_DIR", "value": "/tmp/logs"},
-                # Anything but empty keeps the start script from turning JMX's agent on.
-                {"name": "KAFKA_JMX_OPTS", "value": " "},
-                # Without this the start script turns on a garbage collection log file.
-                {"name": "EXTRA_ARGS", "value": "-name kafkaServer"},
-                {
-                    "name": "CLUSTER_ID",
-                    "valueFrom": {
-                        "secretKeyRef": {"name": "kafka-credentials", "key": "cluster-id"}
-                    },
-                },
-            ],
-            "ports": [
-                {"name": "client", "containerPort": CLIENT_PORT},
-                {"name": "broker", "containerPort": BROKER_PORT},
-                {"name": "controller", "containerPort": CONTROLLER_PORT},
-                {"name": "host", "containerPort": HOST_PORT},
-            ],
-            "resources": {
-                "requests": {"cpu": kafka.cpu, "memory": kafka.memory},
-                "limits": {"memory": kafka.memory},
-            },
-            "volumeMounts": [
-                {"name": "data", "mountPath": "/var/lib/kafka/data"},
-                {"name": "config", "mountPath": "/etc/kafka-shared"},
-                {"name": "node", "mountPath": CREDENTIALS_FOLDER, "readOnly": True},
-                *([tls] if settings.security.encryption else []),
-                {"name": "run", "mountPath": "/run/kafka"},
-                {"name": "tmp", "mountPath": "/tmp"},
-            ],
-            **manifests.probes(manifests.port_open(CLIENT_PORT)),
-        }
+        return objects.objects(settings, self.pods(settings))
 
     def credentials(self, settings: Settings) -> Object:
         names = [

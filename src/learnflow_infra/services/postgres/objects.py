@@ -1,0 +1,97 @@
+"""PostgreSQL's objects: a StatefulSet of one server, and what it needs."""
+
+from __future__ import annotations
+
+from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.services.postgres import certificate
+from learnflow_infra.services.postgres.client import PORT
+from learnflow_infra.services.postgres.settings import PostgresSettings
+from learnflow_infra.services.shared.authority import volume
+from learnflow_infra.settings import Settings, mebibytes
+
+_SOCKETS = "/var/run/postgresql"
+
+# initdb works beside the data folder and the rename comes last, so that a broken-off start is
+# done again. The rename replaces nothing but an empty folder. Without the sync a crash could undo
+# it, and the next start would remove what the server had written since.
+# The builtin locale keeps indexes valid when an image brings another C library.
+# The rules of who may log in are written at each start: no volume brings others.
+_START = """\
+set -e
+cat > /var/run/postgresql/pg_hba.conf <<'RULES'
+local all postgres peer
+host all postgres all reject
+%(connections)s all all all scram-sha-256
+RULES
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  if [ -n "$(ls -A "$PGDATA" 2> /dev/null)" ]; then
+    echo "$PGDATA has files but no PG_VERSION: not a whole database. Nothing was changed." >&2
+    exit 1
+  fi
+  rm -rf "$PGDATA.new"
+  initdb -D "$PGDATA.new" --username=postgres --auth-local=peer --auth-host=scram-sha-256 \\
+    --data-checksums --encoding=UTF8 --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C
+  mv -T "$PGDATA.new" "$PGDATA"
+  sync "${PGDATA%%/*}"
+fi
+exec postgres -c listen_addresses='*' -c unix_socket_directories=/var/run/postgresql \\
+  -c hba_file=/var/run/postgresql/pg_hba.conf -c shared_buffers=%(buffers)dMB%(encryption)s
+"""
+_ENCRYPTION = """ \\
+  -c ssl=on -c ssl_cert_file=%(folder)s/tls.crt -c ssl_key_file=%(folder)s/tls.key \\
+  -c ssl_ciphers=ECDHE+AESGCM:ECDHE+CHACHA20"""
+
+
+def objects(settings: Settings) -> list[Object]:
+    """Everything but Secrets, in the order to apply."""
+    return [
+        manifests.network_policy(settings, "postgres", clients=[PORT]),
+        manifests.service(settings, "postgres", "postgres", {"postgres": PORT}),
+        manifests.service(
+            settings, "postgres-nodes", "postgres", {"postgres": PORT}, headless=True
+        ),
+        manifests.stateful_set(
+            settings,
+            "postgres",
+            governing_service="postgres-nodes",
+            replicas=1,
+            user=999,
+            container=_container(settings),
+            volumes=[
+                {"name": "run", "emptyDir": {"sizeLimit": "1Mi"}},
+                {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+                *([volume("postgres")] if settings.security.encryption else []),
+            ],
+            volume_size=settings.of(PostgresSettings).volume,
+            storage_class=settings.of(PostgresSettings).storage_class,
+        ),
+    ]
+
+
+def _container(settings: Settings) -> Object:
+    postgres, encryption = settings.of(PostgresSettings), settings.security.encryption
+    tls = {"name": "tls", "mountPath": certificate.FOLDER, "readOnly": True}
+    start = _START % {
+        "connections": "hostssl" if encryption else "host",
+        "buffers": mebibytes(postgres.memory) // 4,
+        "encryption": _ENCRYPTION % {"folder": tls["mountPath"]} if encryption else "",
+    }
+    return {
+        "image": postgres.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["bash", "-c", start],
+        "env": [{"name": "PGDATA", "value": "/var/lib/postgresql/data/pgdata"}],
+        "ports": [{"name": "postgres", "containerPort": PORT}],
+        "resources": {
+            "requests": {"cpu": postgres.cpu, "memory": postgres.memory},
+            "limits": {"memory": postgres.memory},
+        },
+        "volumeMounts": [
+            {"name": "data", "mountPath": "/var/lib/postgresql/data"},
+            {"name": "run", "mountPath": "/var/run/postgresql"},
+            {"name": "tmp", "mountPath": "/tmp"},
+            *([tls] if encryption else []),
+        ],
+        **manifests.probes(f"{manifests.port_open(PORT)} && pg_isready -q -h {_SOCKETS}"),
+    }
