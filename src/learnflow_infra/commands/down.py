@@ -27,13 +27,13 @@ def down(request: Request) -> Report:
     """Remove, and wait until it is gone. Nothing without the scope's label is touched."""
     settings, deadline, say = request.settings, request.deadline, request.say
     namespace, purge = settings.cluster.namespace, request.options["purge"]
-    confirmed = request.options["yes"]
+    ask = purge and not request.options["yes"]
     names = [service.name for service in request.services]
-    if purge and not confirmed and not (sys.stdin and sys.stdin.isatty()):
+    if ask and not (sys.stdin and sys.stdin.isatty()):
         message = "--purge removes all data, and there is no terminal to ask on"
         raise Failure(finding("usage", message, remedy="Add --yes to remove the data."))
     provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
-    if purge and not confirmed:
+    if ask:
         _ask(f"Remove {' and '.join(names)} with all data from {provider.context}/{namespace}?")
     removed = []
     with Kube(provider.kubectl, provider.context, deadline) as kube:
