@@ -209,14 +209,14 @@ def _report(
         report: Report = getattr(module, arguments.command)(request)
     except BaseException as error:  # whatever it is, the main thread waits for a report
         report = Report(arguments.command, findings=_findings(error))
-    if report.unmerged_findings and hasattr(arguments, "context"):
-        _warn(arguments, report)
-    if getattr(arguments, "verbose", False) or getattr(arguments, "report", None):
-        progress.say("gathering objects, events and logs")
-        try:
+    try:
+        if report.unmerged_findings and hasattr(arguments, "context"):
+            _warn(arguments, report)
+        if getattr(arguments, "verbose", False) or getattr(arguments, "report", None):
+            progress.say("gathering objects, events and logs")
             _add_rest(arguments, argv, report)
-        except Exception as error:
-            report.findings = [*report.findings, *_findings(error)]
+    except Exception as error:
+        report.findings = [*report.findings, *_findings(error)]
     return report
 
 
