@@ -204,18 +204,24 @@ def test_a_start_that_fails_names_the_component_and_the_limit_it_met(folders: Pa
 
 
 @pytest.fixture
-def name_server(folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """A socket where the cluster's DNS is expected, of a node that lives."""
+def living_node(folders: Path) -> Iterator[None]:
     layout.RUN.mkdir()
     held = lock.hold_for_node()
+    yield
+    os.close(held)
+
+
+@pytest.fixture
+def name_server(folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A socket where the cluster's DNS is expected."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         monkeypatch.setattr(layout, "DNS_SERVICE", "127.0.0.1")
         monkeypatch.setattr(dns, "_PORT", server.getsockname()[1])
         yield server
-    os.close(held)
 
 
+@pytest.mark.usefixtures("living_node")
 def test_dns_may_answer_late(name_server: socket.socket) -> None:
     address = socket.inet_aton(layout.API_SERVICE)
 
@@ -238,11 +244,13 @@ def test_dns_may_answer_late(name_server: socket.socket) -> None:
         each.join()
 
 
-def test_dns_that_never_answers_is_named_at_the_deadline(name_server: socket.socket) -> None:
+@pytest.mark.usefixtures("living_node", "name_server")
+def test_dns_that_never_answers_is_named_at_the_deadline() -> None:
     with pytest.raises(Failure, match=r"deadline-passed: .*waiting for DNS at 127.0.0.1 to know"):
         dns.await_answer(Deadline(0.3))
 
 
-def test_dns_of_a_node_that_ended_is_not_waited_for(folders: Path) -> None:
+@pytest.mark.usefixtures("name_server")
+def test_dns_of_a_node_that_ended_is_not_waited_for() -> None:
     with pytest.raises(Failure, match="local-cluster-start-failed: the node ended"):
         dns.await_answer(Deadline(20))
