@@ -232,6 +232,7 @@ def _request(
         names=tuple(dict.fromkeys(getattr(arguments, "services", ()))),
         deadline=Deadline(arguments.timeout or arguments.row.seconds),
         say=progress.say,
+        note=progress.note,
         options=vars(arguments),
         show=show,
     )

@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes.client import Kube
 
-# `version`, and `proxy --context=… --unix-socket=…`, whose socket is the stand-in's own.
+# `version`, `config view` of a file beside the socket, and `proxy --context=… --unix-socket=…`,
+# whose socket is the stand-in's own.
 _KUBECTL = """\
 #!/bin/sh
+[ "$1" != config ] || exec cat '{socket}.config'
 [ "$1" = proxy ] || exec echo '{{"clientVersion": {{"gitVersion": "v1.34.4"}}}}'
 for word; do
     case $word in --unix-socket=*) ln -s '{socket}' "${{word#*=}}" ;; esac

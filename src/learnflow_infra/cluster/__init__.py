@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host import proxies
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.settings import ClusterSettings
 
@@ -48,12 +49,15 @@ class Provider(Protocol):
 def choose(settings: ClusterSettings, deadline: Deadline) -> Provider:
     """The cluster that the settings name, else Minikube where it has a profile, else the local one.
 
-    Raises Failure(cluster-not-found).
+    From then on no proxy of the environment stands before what runs on this machine. Raises
+    Failure(cluster-not-found).
     """
     from learnflow_infra.cluster.context import Context
     from learnflow_infra.cluster.local import LocalCluster
     from learnflow_infra.cluster.minikube import Minikube
 
+    if proxies.named():
+        proxies.go_around((*LocalCluster.addresses, *Minikube.addresses(deadline)))
     if settings.context:
         return Context(settings.context)
     local = LocalCluster()

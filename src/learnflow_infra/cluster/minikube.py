@@ -21,6 +21,7 @@ from learnflow_infra.cluster.context import kubectl_on_path
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, Completed, run
+from learnflow_infra.kubernetes.objects import at, objects, text
 
 _ASK_SECONDS = 15.0
 _OTHERS_SECONDS = 5.0
@@ -51,10 +52,7 @@ class Minikube:
         command = shutil.which("minikube")
         if command is None:
             return None, "there is no minikube on the PATH"
-        # Not with their states: for a profile that does not answer that takes half a minute.
-        answer = _ask([command, "profile", "list", "-o", "json", "--light"], deadline)
-        names = [str(each.get("Name")) for each in _objects(answer, "valid")]
-        profiles = [cls(command, each) for each in names]
+        profiles = [cls(command, str(each.get("Name"))) for each in _profiles(command, deadline)]
         if len(profiles) < 2:
             return next(iter(profiles), None), "minikube has no profile"
         active = _ask([command, "profile"], deadline).stdout.strip()
@@ -65,6 +63,20 @@ class Minikube:
             states = pool.map(lambda each: each._runs(deadline), profiles[1:])
             running = [each for each, runs in zip(profiles[1:], states, strict=True) if runs]
         return [*running, profiles[0]][0], ""
+
+    @staticmethod
+    def addresses(deadline: Deadline) -> list[str]:
+        """The nodes' addresses, all profiles'; none where Minikube does not say."""
+        command = shutil.which("minikube")
+        if command is None:
+            return []
+        try:
+            profiles = _profiles(command, deadline)
+        except Failure:  # which says so where Minikube is the cluster to use
+            deadline.remaining()
+            return []
+        nodes = (node for each in profiles for node in objects(at(each, "Config", "Nodes")))
+        return [address for node in nodes if (address := text(node.get("IP")))]
 
     def _runs(self, deadline: Deadline) -> bool:
         """Whether it does; one that does not answer soon, or not well, does not."""
@@ -153,6 +165,13 @@ class Minikube:
 def version(command: str, deadline: Deadline) -> str:
     """Minikube's version, such as `v1.38.1`. Raises Failure(minikube-broken)."""
     return _call([command, "version", "--short"], _asking(deadline)).stdout.strip()
+
+
+def _profiles(command: str, deadline: Deadline) -> list[dict[str, Any]]:
+    """Raises Failure(minikube-broken)."""
+    # Not with their states: for a profile that does not answer that takes half a minute.
+    answer = _ask([command, "profile", "list", "-o", "json", "--light"], deadline)
+    return _objects(answer, "valid")
 
 
 def _not_running(nodes: Sequence[dict[str, Any]]) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 from learnflow_infra.cluster import Provider, Say
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service, registry
 from learnflow_infra.settings import Settings
@@ -28,6 +29,8 @@ class Request:
     say: Say
     options: Mapping[str, Any] = field(default_factory=dict)
     """The command's own, by their names on the command line."""
+    note: Say = lambda _: None
+    """Prints a line that the user is to read whole, and that stays."""
     show: Callable[[Report], None] = lambda report: None
     """Prints the report of a command that goes on after it."""
     services: Sequence[Service] = field(init=False)
@@ -40,6 +43,10 @@ class Request:
                 message = f"{name!r} is no service of the settings; there are {', '.join(there)}"
                 raise Failure(finding("usage", message))
         self.services = [there[name] for name in self.names] or list(there.values())
+
+    def api(self, provider: Provider) -> Kube:
+        """The provider's cluster. A context manager; raises Failure."""
+        return Kube(provider.kubectl, provider.context, self.deadline, self.note)
 
 
 def reported_cluster(provider: Provider, settings: Settings) -> Mapping[str, str]:

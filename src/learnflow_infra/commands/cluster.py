@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from learnflow_infra.cluster.local import LocalCluster
 from learnflow_infra.commands import Request
+from learnflow_infra.host import proxies
 from learnflow_infra.report import Report
 
 
 def cluster(request: Request) -> Report:
     """Start, describe or stop the local cluster."""
+    proxies.go_around(LocalCluster.addresses)
     local, action, deadline = LocalCluster(), request.options["action"], request.deadline
     if action == "up":
         local.up(deadline, request.say)

@@ -39,7 +39,7 @@ def connect(request: Request) -> Report:
     namespace = settings.cluster.namespace
     provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
     with (
-        Kube(provider.kubectl, provider.context, deadline) as kube,
+        request.api(provider) as kube,
         contextlib.ExitStack() as open_,
     ):
         hints = {}

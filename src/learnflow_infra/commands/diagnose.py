@@ -34,7 +34,7 @@ def diagnose(request: Request) -> Report:
     settings, deadline = request.settings, request.deadline
     named = request.options["namespace"] is not None
     provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
-    with Kube(provider.kubectl, provider.context, deadline) as kube:
+    with request.api(provider) as kube:
         _require(kube, settings.cluster.namespace, named=named)
         listed = _listed(kube, settings.cluster.namespace)
         states = _services(request, settings, kube, listed, always=not named)

@@ -137,7 +137,7 @@ def _cluster(
     if state != "running":
         yield Check("cluster", f"{provider.context} is {state}: `up` starts it")
         return
-    with Kube(provider.kubectl, provider.context, deadline) as kube:
+    with Kube(provider.kubectl, provider.context, deadline, request.note) as kube:
         probes: list[tuple[str, Probe]] = [
             ("cluster", lambda: _server(kube)),
             ("permissions", lambda: _permissions(kube, request.settings.cluster.namespace)),

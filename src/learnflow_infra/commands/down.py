@@ -36,7 +36,7 @@ def down(request: Request) -> Report:
     if ask:
         _ask(f"Remove {' and '.join(names)} with all data from {provider.context}/{namespace}?")
     removed = []
-    with Kube(provider.kubectl, provider.context, deadline) as kube:
+    with request.api(provider) as kube:
         there = scoped(kube, namespace)
         others = {_owner(item) for item in there.values()} - {*names, manifests.SHARED}
         # What all services share goes with the last of them.

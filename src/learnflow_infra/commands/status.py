@@ -25,7 +25,7 @@ def status(request: Request) -> Report:
     namespace = settings.cluster.namespace
     provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
     rows: list[dict[str, Any]] = []
-    with Kube(provider.kubectl, provider.context, deadline) as kube:
+    with request.api(provider) as kube:
         x509.load_library()  # while kubectl comes up
         objects = scoped(kube, namespace)
         pods = kube.list("Pod", namespace, manifests.SCOPE_SELECTOR)

@@ -45,7 +45,7 @@ def up(request: Request) -> Report:
         say(notes[0])
     provider.up(deadline, say)
     steps.end("cluster")
-    with Kube(provider.kubectl, provider.context, deadline) as kube:
+    with request.api(provider) as kube:
         if settings.security.encryption:
             x509.load_library()  # while kubectl comes up
         # A pod that is made without its image waits for as long as the kubelet backs off.

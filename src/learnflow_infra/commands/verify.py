@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from learnflow_infra import cluster
 from learnflow_infra.commands import Request, cluster_line, reported_cluster
 from learnflow_infra.findings.verdict import Verdict
-from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.pipeline.prove import prove
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service
@@ -23,7 +22,7 @@ def verify(request: Request) -> Report:
     services = request.services
     provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
     with (
-        Kube(provider.kubectl, provider.context, deadline) as kube,
+        request.api(provider) as kube,
         ThreadPoolExecutor(len(services)) as pool,
     ):
         for service in services:  # while kubectl comes up

@@ -227,6 +227,30 @@ register(
         "Renew them, or name another context with --context.",
     ),
     Cause(
+        "credential-plugin-missing",
+        Exit.NO_CLUSTER,
+        "The program that the kubeconfig takes the context's credentials from is not installed.",
+        "Install it as the message says, or name another context with --context.",
+    ),
+    Cause(
+        "credential-plugin-terminal",
+        Exit.NO_CLUSTER,
+        "The program that the kubeconfig takes the context's credentials from asks at a terminal.",
+        "Repeat the command at a terminal.",
+    ),
+    Cause(
+        "credential-plugin-failed",
+        Exit.NO_CLUSTER,
+        "The program that the kubeconfig takes the context's credentials from gave none.",
+        "Log in with it at a terminal, then repeat.",
+    ),
+    Cause(
+        "proxy-failed",
+        Exit.NO_CLUSTER,
+        "The proxy that the environment or the kubeconfig names does not lead to the API server.",
+        "Mend the proxy, or add the API server's address to NO_PROXY.",
+    ),
+    Cause(
         "permission-missing",
         Exit.NO_RESOURCES,
         "The context's user may not do something that is needed.",

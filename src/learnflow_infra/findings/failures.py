@@ -4,7 +4,8 @@ The errors that cross from one module to another:
 
     Exception
     ├── Failure            ends a command, or the judging of one service, with its findings
-    │   └── ApiError       the API server refused one request (kubernetes.errors)
+    │   ├── ApiError       the API server refused one request (kubernetes.errors)
+    │   └── NotReached     kubectl made no connection to it (kubernetes.errors)
     ├── DialError          a route could not make a connection (kubernetes.routes)
     ├── CommandFailed      a program did not start, or ended with an error (host.process)
     ├── ApiRefused         the local cluster's own API server refused a request (cluster.local.api)

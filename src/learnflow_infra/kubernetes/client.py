@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host.deadline import Deadline
-from learnflow_infra.kubernetes import errors, streams
+from learnflow_infra.kubernetes import errors, reaching, streams
 from learnflow_infra.kubernetes.errors import ApiError
 from learnflow_infra.kubernetes.objects import Object, at, number, objects, text
 from learnflow_infra.kubernetes.process import KubectlProxy
@@ -36,16 +36,25 @@ _MARKS = {"kind", "type", "gitVersion"}  # of an object, a watch's event, the se
 class Kube:
     """One context of one kubeconfig. A context manager; its methods may be called from threads.
 
+    `note` gets what the user is to read whole, such as what a credential plug-in asks.
+
     Raises ApiError where a request is refused; Failure where none would be answered
-    (`cluster-unreachable`, `api-certificate-refused`, `identity-refused`), where the user may not
+    (`cluster-unreachable`, `api-certificate-refused`, `identity-refused`, `proxy-failed`,
+    `credential-plugin-missing`, `-failed`, `-terminal`), where the user may not
     make it (`permission-missing`) and where it takes too long (`api-slow`, `deadline-passed`).
     """
 
-    def __init__(self, kubectl: Sequence[str], context: str, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        kubectl: Sequence[str],
+        context: str,
+        deadline: Deadline,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
         deadline.remaining()
         self.context = context
         self.deadline = deadline
-        self._proxy = KubectlProxy(kubectl, context)
+        self._proxy = KubectlProxy(kubectl, context, note)
 
     def __enter__(self) -> Kube:
         return self
@@ -96,7 +105,8 @@ class Kube:
             if response.status >= 400:
                 form = response.headers.get("content-type", "")
                 answer = response.read(_MOST_ERROR_BYTES)
-                raise errors.refusal(self.context, response.status, form, answer)
+                raise self._refusal(response.status, form, answer)
+            self._proxy.answered = True
             yield response
         except TimeoutError as error:
             raise self._slow(f"the API server's answer to {method} {path}", timeout) from error
@@ -272,14 +282,24 @@ class Kube:
         timeout = min(REQUEST_SECONDS, self.deadline.remaining())
         connection = self._proxy.connect(timeout, self.deadline)
         try:
-            return streams.opened(connection, f"{where}?{urlencode(query)}", self.context)
+            return streams.opened(connection, f"{where}?{urlencode(query)}", self._refusal)
         except TimeoutError as error:
             raise self._slow("a stream to a pod", timeout) from error
 
     def _slow(self, what: str, seconds: float) -> Failure:
         if self.deadline.passed():
             return self.deadline.failure(what)
-        return Failure(finding("api-slow", f"{what} did not come within {seconds:g} s"))
+        message = f"{what} did not come within {seconds:g} s"
+        if not self._proxy.answered and (proxy := reaching.through_proxy(self._proxy.entry)):
+            message += f" ({proxy})"
+        return Failure(finding("api-slow", message))
+
+    def _refusal(self, status: int, form: str, body: bytes) -> Failure:
+        failure = errors.refusal(self.context, status, form, body)
+        if isinstance(failure, errors.NotReached):
+            return self._proxy.explained(failure)
+        self._proxy.answered = True
+        return failure
 
 
 def _object(data: bytes) -> Object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host.proxies import without_password
 
 _OVERLOADED = (429, 504)
 _UNAVAILABLE = 503
@@ -30,6 +31,22 @@ class ApiError(Failure):
         super().__init__(finding("api-error", f"the API server: {said}: {self.message}"))
 
 
+class NotReached(Failure):
+    """kubectl's proxy made no connection to the API server; `said` is its reason.
+
+    What stands behind it is for `reaching` to find out.
+    """
+
+    def __init__(self, where: str, said: str) -> None:
+        self.said = said
+        code, message = "cluster-unreachable", f"{where} does not answer: {said or 'no connection'}"
+        if "remote error: tls:" in said:
+            code, message = "identity-refused", f"{where}: {said}"
+        elif "x509:" in said:
+            code, message = "api-certificate-refused", f"{where}: {said}"
+        super().__init__(finding(code, message))
+
+
 def refusal(context: str, code: int, form: str, body: bytes) -> Failure:
     """The error of an answer with a status of 400 or more; `form` is its content type.
 
@@ -52,7 +69,7 @@ def refusal(context: str, code: int, form: str, body: bytes) -> Failure:
         return Failure(finding("kubelet-unavailable", f"a stream to a pod: {code} {message}"))
     if not reason and (code in _GATEWAY or (plain and code == 500 and not of_node)):
         # kubectl's proxy speaks, of a connection that it could not make.
-        return _unreached(where, message)
+        return NotReached(where, message)
     if code in _OVERLOADED:
         return Failure(finding("api-slow", f"the API server: {code} {reason}: {message}"))
     if code == _UNAVAILABLE:
@@ -69,15 +86,5 @@ def no_answer(context: str, said: str) -> Failure:
     return Failure(finding("cluster-unreachable", message))
 
 
-def _unreached(where: str, said: str) -> Failure:
-    """The error of a connection to the API server that was not made."""
-    if "remote error: tls:" in said:
-        return Failure(finding("identity-refused", f"{where}: {said}"))
-    if "x509:" in said:
-        return Failure(finding("api-certificate-refused", f"{where}: {said}"))
-    message = f"{where} does not answer: {said or 'no connection'}"
-    return Failure(finding("cluster-unreachable", message))
-
-
 def _line(text: str) -> str:
-    return " ".join(text.split())[:400]
+    return without_password(" ".join(text.split())[:400])

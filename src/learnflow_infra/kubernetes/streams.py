@@ -7,10 +7,10 @@ import math
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from learnflow_infra.findings.failures import Failure, finding
-from learnflow_infra.kubernetes import errors
 
 _PROTOCOL = "v4.channel.k8s.io"
 _CHUNK = 32768
@@ -122,9 +122,11 @@ def as_socket(stream: Stream, *, send: int, receive: int, first: bytes = b"") ->
     return theirs
 
 
-def opened(connection: socket.socket, target: str, context: str) -> Stream:
-    """A stream on a connection to the API. Raises Failure, and TimeoutError after the connection's
-    own timeout."""
+def opened(
+    connection: socket.socket, target: str, refusal: Callable[[int, str, bytes], Failure]
+) -> Stream:
+    """A stream on a connection to the API. Raises Failure, for a status of 400 or more the one that
+    `refusal` makes of it, and TimeoutError after the connection's own timeout."""
     import websocket
 
     session = websocket.WebSocket()
@@ -138,7 +140,7 @@ def opened(connection: socket.socket, target: str, context: str) -> Stream:
     except websocket.WebSocketBadStatusException as error:
         body = error.resp_body or b""
         form = (error.resp_headers or {}).get("content-type", "")
-        raise errors.refusal(context, error.status_code, form, body) from error
+        raise refusal(error.status_code, form, body) from error
     except websocket.WebSocketTimeoutException as error:
         raise TimeoutError from error
     except TimeoutError:

@@ -262,6 +262,12 @@ class Progress:
             self._stream.write(_cut(line, _MOST_PROGRESS, 0) + "\n")
         self._stream.flush()
 
+    def note(self, text: str) -> None:
+        """A line that the user is to read whole, and that stays."""
+        self.close()
+        self._stream.write(f"{clean(text)}\n")
+        self._stream.flush()
+
     def close(self) -> None:
         """Leave a clean line behind."""
         if self._open:

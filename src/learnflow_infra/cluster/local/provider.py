@@ -44,6 +44,8 @@ _LEAST_KERNEL = (5, 13)  # kube-proxy's nftables mode asks for it
 class LocalCluster:
     """A real Kubernetes of one node in namespaces of its own."""
 
+    addresses = (layout.NETWORK,)
+    """What no proxy stands before: those of its node, pods and Services."""
     context = layout.NAME
     start_command = "learnflow-infra cluster up"
 
