@@ -27,7 +27,10 @@ def test_the_file_of_the_scope_states_every_setting_with_its_default() -> None:
     assert table.pop("services") == list(sections(None))
     stated = {f"{section}.{key}" for section, values in table.items() for key in values}
     whole = vars(settings.parse({}, sections))
-    there = {**{name: whole[name] for name in whole if name != "services"}, **whole["services"]}
+    there = {
+        **{name: whole[name] for name in whole if name not in ("services", "file")},
+        **whole["services"],
+    }
     fields = {f"{section}.{key}" for section, values in there.items() for key in vars(values)}
     assert stated == fields
 
@@ -163,6 +166,36 @@ def test_the_nearest_file_above_the_working_folder_is_used(
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
     assert settings.load(None, sections).of(KafkaSettings).brokers == 3
+
+
+def test_a_file_of_the_name_in_the_working_folder_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here := tmp_path / "project").mkdir()
+    monkeypatch.chdir(here)
+    (stray := here / "infra.toml").write_text("[kafka]\nbrokers = 3\n")
+    with pytest.raises(Failure, match=r"settings-misplaced: .* settings lie in learnflow-app"):
+        settings.load(None, sections)
+    assert settings.load("infra.toml", sections).file == stray  # as the remedy says
+    file = here / FILE
+    file.parent.mkdir(parents=True)
+    file.write_text("")
+    with pytest.raises(Failure, match=rf"settings-misplaced: .* the settings are {FILE}"):
+        settings.load(None, sections)
+    stray.replace(file)  # as the remedy says
+    assert settings.load(None, sections).file == file
+    assert settings.load(None, sections).of(KafkaSettings).brokers == 3
+    monkeypatch.chdir(file.parent)  # where the name is that of the file itself
+    assert settings.load(None, sections).file == file
+
+
+def test_which_file_it_is_takes_few_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert settings.shown(tmp_path / FILE) == str(FILE)
+    assert settings.shown(None) == "the defaults, no infra.toml found"
+    long = settings.shown(Path("/") / ("x" * 200) / FILE)
+    assert len(long) == 60
+    assert long.endswith(str(FILE))
 
 
 def test_the_command_line_names_the_cluster_over_the_settings() -> None:

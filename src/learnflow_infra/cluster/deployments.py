@@ -1,4 +1,4 @@
-"""Where each namespace was deployed last, so that no remedy leads to another cluster in silence:
+"""Where each namespace was deployed last, and by which settings file, so that no remedy leads to another cluster in silence:
 one that was deleted or stopped gives way to the next that is found."""
 
 from __future__ import annotations
@@ -7,28 +7,37 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from learnflow_infra.findings.failures import Finding
 from learnflow_infra.host import paths
+from learnflow_infra.kubernetes.objects import at, text
 
 _DEPLOYS = "`learnflow-infra up`"
 
 
-def last(namespace: str) -> str | None:
-    """The context of the last `up`; None if there was none, or its data was purged since."""
+@dataclass(frozen=True)
+class Deployment:
+    """An `up`: the context that it went to, and the path of its settings, empty without a file."""
+
+    context: str
+    settings: str = ""
+
+
+def last(namespace: str) -> Deployment | None:
+    """The last `up`; None if there was none, or its data was purged since."""
     return _read().get(namespace)
 
 
-def record(namespace: str, context: str) -> None:
+def record(namespace: str, deployment: Deployment) -> None:
     """Remember an `up`. Where that cannot be written, nothing depends on it."""
-    _write(_read() | {namespace: context})
+    _write(_read() | {namespace: deployment})
 
 
 def forget(namespace: str) -> None:
     """Nothing is deployed any more."""
-    _write({name: context for name, context in _read().items() if name != namespace})
+    _write({name: each for name, each in _read().items() if name != namespace})
 
 
 def warned(findings: Iterable[Finding], namespace: str, context: str | None) -> list[Finding]:
@@ -37,10 +46,10 @@ def warned(findings: Iterable[Finding], namespace: str, context: str | None) -> 
     `context` is the one that they are of, None where none was reached.
     """
     before = last(namespace)
-    if before in (None, context):
+    if before is None or before.context == context:
         return list(findings)
     lead = (
-        f"The last {_DEPLOYS} of namespace {namespace} went to the context {before}: start that "
+        f"The last {_DEPLOYS} of namespace {namespace} went to the context {before.context}: start that "
         "cluster, or name the one that is meant with --cluster or --context. Else: "
     )
     return [
@@ -54,19 +63,26 @@ def _file() -> Path:
     return Path(base) / "learnflow-infra" / "deployments.json"
 
 
-def _read() -> dict[str, str]:
+def _read() -> dict[str, Deployment]:
     try:
         found = json.loads(_file().read_text())
     except (OSError, ValueError):
         return {}
     if not isinstance(found, dict):
         return {}
-    return {key: value for key, value in found.items() if isinstance(value, str)}
+    return {
+        namespace: Deployment(context, text(at(value, "settings")))
+        for namespace, value in found.items()
+        if (context := text(at(value, "context")))
+    }
 
 
-def _write(deployments: dict[str, str]) -> None:
+def _write(deployments: dict[str, Deployment]) -> None:
     if deployments == _read():
         return
     with suppress(OSError):
         _file().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        paths.write(_file(), json.dumps(deployments, indent=1))
+        paths.write(
+            _file(),
+            json.dumps({name: asdict(each) for name, each in deployments.items()}, indent=1),
+        )

@@ -15,7 +15,7 @@ from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service, registry
-from learnflow_infra.settings import Settings
+from learnflow_infra.settings import Settings, shown
 
 
 @dataclass
@@ -50,10 +50,12 @@ class Request:
 
 
 def reported_cluster(provider: Provider, settings: Settings) -> Mapping[str, str]:
-    """The cluster that a report tells of, as its `cluster`."""
-    return {"context": provider.context, "namespace": settings.cluster.namespace}
+    """The cluster that a report tells of, with the settings' file, as its `cluster`."""
+    where = {"context": provider.context, "namespace": settings.cluster.namespace}
+    return where | {"settings": str(settings.file or "")}
 
 
 def cluster_line(provider: Provider, settings: Settings) -> str:
     """The same for a text."""
-    return f"context {provider.context}, namespace {settings.cluster.namespace}"
+    where = f"context {provider.context}, namespace {settings.cluster.namespace}"
+    return f"{where}, settings: {shown(settings.file)}"

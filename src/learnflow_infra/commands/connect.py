@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from learnflow_infra import cluster
 from learnflow_infra.cluster import Provider
-from learnflow_infra.commands import Request, reported_cluster
+from learnflow_infra.commands import Request, cluster_line, reported_cluster
 from learnflow_infra.diagnosis.state import judge
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host import interruption, paths
@@ -63,6 +63,7 @@ def connect(request: Request) -> Report:
             if "user" in hint:
                 command = _password_command(provider.context, namespace, secret)
                 lines.append(f"  password: {command}")
+        lines.append(cluster_line(provider, settings))
         lines.append("open until interrupted (Ctrl-C)")
         request.show(
             Report(

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from learnflow_infra import cluster
-from learnflow_infra.commands import Request, reported_cluster
+from learnflow_infra.commands import Request, cluster_line, reported_cluster
 from learnflow_infra.diagnosis import evidence, redaction, workloads
 from learnflow_infra.diagnosis.state import Evidence, State, findings_of, is_ready, merged
 from learnflow_infra.diagnosis.symptoms import Symptom, claims_of
@@ -49,7 +49,10 @@ def diagnose(request: Request) -> Report:
         "diagnose",
         cluster=reported_cluster(provider, settings),
         findings=findings,
-        lines=[f"{line}, {len(states)} services, {len(others)} other workloads"],
+        lines=[
+            f"{line}, {len(states)} services, {len(others)} other workloads",
+            cluster_line(provider, settings),
+        ],
         details={"pods": {"ready": ready, "total": len(living)}, "workloads": len(others)},
     )
 

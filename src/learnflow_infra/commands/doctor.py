@@ -21,7 +21,7 @@ from learnflow_infra.kubernetes.errors import ApiError
 from learnflow_infra.kubernetes.objects import condition, name_of, text
 from learnflow_infra.pipeline.capacity import check_capacity, is_default
 from learnflow_infra.report import Check, Report
-from learnflow_infra.settings import mebibytes
+from learnflow_infra.settings import mebibytes, shown
 
 _SECONDS = 20.0  # for all probes, side by side
 _ASKING = 8
@@ -45,6 +45,7 @@ def doctor(request: Request) -> Report:
         obstacle = failure
     probes: list[tuple[str, Probe]] = [
         ("python", lambda: [Check("python", platform.python_version())]),
+        ("settings", lambda: [Check("settings", shown(request.settings.file))]),
         ("minikube", lambda: [_candidate("minikube", candidates.minikube, deadline)]),
         ("local cluster", lambda: [_candidate("local cluster", candidates.local, deadline)]),
         ("memory", lambda: [_memory(request, running=state == "running")]),
@@ -129,8 +130,8 @@ def _cluster(
         assert obstacle is not None
         raise obstacle
     before = deployments.last(request.settings.cluster.namespace)
-    if before not in (None, provider.context):
-        said = f"the last `up` went to the context {before}; now {provider.context} would be used"
+    if before and before.context != provider.context:
+        said = f"the last `up` went to the context {before.context}; now {provider.context} would be used"
         remedy = "Start that cluster, or name the one that is meant with --cluster or --context."
         yield Check("last up", said, "warn", remedy)
     yield _kubectl(provider, deadline)

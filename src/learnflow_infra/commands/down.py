@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from learnflow_infra import cluster
 from learnflow_infra.cluster import deployments
-from learnflow_infra.commands import Request, reported_cluster
+from learnflow_infra.commands import Request, cluster_line, reported_cluster
 from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
@@ -68,6 +68,7 @@ def down(request: Request) -> Report:
         found = _volumes_left(request, kube, notes) if purge else []
     kept = "" if purge else "; the data is kept"
     lines = [f"removed {len(removed)} objects{kept}" if removed else "nothing to remove", *notes]
+    lines.append(cluster_line(provider, settings))
     details = {"removed": removed, "notes": notes}
     where = reported_cluster(provider, settings)
     return Report("down", findings=found, cluster=where, lines=lines, details=details)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from learnflow_infra.commands import Request
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.report import Report
+from learnflow_infra.settings import shown
 
 _HEADER = """\
+# Settings: %s
 # Secrets are left out: `learnflow-infra up` makes them once, with random values, and keeps them.
 """
 
@@ -17,5 +19,5 @@ def render(request: Request) -> Report:
     objects = [manifests.namespace(settings)]
     for service in request.services:
         objects += service.objects(settings)
-    lines = (_HEADER + manifests.to_yaml(objects)).splitlines()
+    lines = (_HEADER % shown(settings.file) + manifests.to_yaml(objects)).splitlines()
     return Report("render", lines=lines, details={"manifests": objects})

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 from learnflow_infra import cluster
 from learnflow_infra.cluster import deployments
+from learnflow_infra.cluster.deployments import Deployment
 from learnflow_infra.commands import Request, cluster_line, reported_cluster
 from learnflow_infra.diagnosis.state import State
 from learnflow_infra.diagnosis.symptoms import STALLED
@@ -27,6 +29,7 @@ from learnflow_infra.pipeline.unblock import unblock
 from learnflow_infra.pipeline.wait import wait
 from learnflow_infra.report import Report
 from learnflow_infra.services import Secrets, Service
+from learnflow_infra.settings import shown
 
 _SETTLING_SECONDS = 60.0
 _AGAIN_SECONDS = 0.2
@@ -39,10 +42,13 @@ def up(request: Request) -> Report:
     steps, changes = _Steps(), Changes()
     provider = cluster.choose(settings.cluster, deadline)
     before = deployments.last(settings.cluster.namespace)
+    now = Deployment(provider.context, str(settings.file or ""))
     notes = []
-    if before not in (None, provider.context):
-        notes.append(f"the last `up` went to the context {before}")
+    if before and before.context != now.context:
+        notes.append(f"the last `up` went to the context {before.context}")
         say(notes[0])
+    if before and "" != before.settings != now.settings != "":
+        notes.append(f"the last `up` was with {shown(Path(before.settings))}")
     provider.up(deadline, say)
     steps.end("cluster")
     with request.api(provider) as kube:
@@ -71,7 +77,7 @@ def up(request: Request) -> Report:
 
         with ThreadPoolExecutor(len(services)) as pool:
             list(pool.map(put, services))
-        deployments.record(settings.cluster.namespace, provider.context)
+        deployments.record(settings.cluster.namespace, now)
         steps.end("apply")
         say(f"applied: {len(changes.changed)} changed, {len(changes.pruned)} pruned")
 

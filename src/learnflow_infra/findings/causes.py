@@ -141,6 +141,19 @@ register(
         "Correct the named setting; every one stands in infra.toml with its default.",
     ),
     Cause(
+        "settings-misplaced",
+        Exit.USAGE,
+        "The working folder has an infra.toml that is not the one that is read.",
+        "Move it to learnflow-app/phase-2-infrastructure, or name it with --settings.",
+    ),
+    Cause(
+        "settings-not-found",
+        Exit.USAGE,
+        "A settings file declared what is deployed, and none was found: what it declared would be "
+        "removed.",
+        "Repeat in the project's folder, or name the file with --settings.",
+    ),
+    Cause(
         "setting-fixed",
         Exit.USAGE,
         "A setting was changed that cannot change while the data is kept.",

@@ -16,6 +16,7 @@ from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import FIELD_MANAGER, Kube
 from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.secrets import decoded
+from learnflow_infra.pipeline import declared
 from learnflow_infra.pipeline.credentials import Credentials
 from learnflow_infra.pipeline.scope import Changes, Key, Scope, foreign, name_of, refusals, scoped
 from learnflow_infra.services import Secrets, Service
@@ -30,15 +31,21 @@ def namespace(kube: Kube, settings: Settings, changes: Changes) -> Scope:
     """Make the namespace so; returns what is in it.
 
     A namespace of somebody else's is used as it is. Raises Failure: `namespace-terminating`,
-    `apply-refused`, and what the API raises.
+    `settings-not-found`, `apply-refused`, and what the API raises.
     """
     name = settings.cluster.namespace
     existing = kube.get("Namespace", None, name)
     if existing and existing["metadata"].get("deletionTimestamp"):
         raise Failure(finding("namespace-terminating", f"namespace {name} is being deleted"))
+    scope = Scope(scoped(kube, name)) if existing else Scope({}, fresh=True)
+    declared.require_file(settings, scope.objects)
     if existing is None or manifests.in_scope(existing):
         _write(kube, manifests.namespace(settings), existing, changes, fresh=existing is None)
-    return Scope(scoped(kube, name)) if existing else Scope({}, fresh=True)
+    if settings.file is not None:
+        made = declared.record(settings)
+        current = scope.objects.get((made["kind"], made["metadata"]["name"]))
+        _write(kube, made, current, changes, fresh=scope.fresh)
+    return scope
 
 
 def objects(

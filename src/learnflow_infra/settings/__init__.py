@@ -24,7 +24,9 @@ S = TypeVar("S", bound=ServiceSettings)
 Sections = Callable[[Sequence[str] | None], Mapping[str, type[ServiceSettings]]]
 
 SCOPE = "phase-2-infrastructure"
-_PLACE = Path("learnflow-app") / SCOPE / "infra.toml"
+FILE_NAME = "infra.toml"
+PLACE = Path("learnflow-app") / SCOPE / FILE_NAME
+_MOST_SHOWN = 60  # characters of a path
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Settings:
     images: ImageSettings = ImageSettings()
     security: SecuritySettings = SecuritySettings()
     services: Mapping[str, ServiceSettings] = field(default_factory=lambda: MappingProxyType({}))
+    file: Path | None = field(default=None, compare=False)
+    """The file that they are from; None where they are the defaults."""
 
     def of(self, kind: type[S]) -> S:
         """The settings of one service, by its own type."""
@@ -67,25 +71,45 @@ class Settings:
 def load(given: str | None, sections: Sections) -> Settings:
     """The settings of a file: the one given, else the scope's nearest above the working folder.
 
-    Without either, the defaults.
+    Without either, the defaults. Raises Failure(settings-misplaced) where the working folder has a
+    file that its user may take for the one.
     """
-    if given is None:
-        places = (folder / _PLACE for folder in (Path.cwd(), *Path.cwd().parents))
-        file = next((place for place in places if place.is_file()), None)
-        if file is None:
-            return parse({}, sections)
-    else:
-        file = Path(given)
+    file = _nearest() if given is None else Path(given).absolute()
+    if file is None:
+        return parse({}, sections)
     try:
         # Editors on Windows begin a file with a byte-order mark.
         table = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
-        return parse(table, sections)
+        return dataclasses.replace(parse(table, sections), file=file)
     except OSError as error:
         raise _invalid(file, f"cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _invalid(file, f"is no TOML: {error}") from error
     except ValueError as error:
         raise _invalid(file, str(error)) from error
+
+
+def _nearest() -> Path | None:
+    here = Path.cwd()
+    places = (folder / PLACE for folder in (here, *here.parents))
+    file = next((place for place in places if place.is_file()), None)
+    other = here / FILE_NAME
+    if other.is_file() and not (file and file.samefile(other)):
+        used = f"the settings are {shown(file)}" if file else f"settings lie in {PLACE}"
+        message = f"{other} is not read: {used}"
+        remedy = f"Name the file that is meant: --settings {file or FILE_NAME}."
+        if file is None:
+            remedy = f"Move it to {PLACE}, or name it: --settings {FILE_NAME}."
+        raise Failure(finding("settings-misplaced", message, remedy=remedy))
+    return file
+
+
+def shown(file: Path | None) -> str:
+    """A settings file in a few words: its path from the working folder where it lies below."""
+    if file is None:
+        return f"the defaults, no {FILE_NAME} found"
+    path = str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
+    return path if len(path) <= _MOST_SHOWN else f"…{path[1 - _MOST_SHOWN :]}"
 
 
 def override(

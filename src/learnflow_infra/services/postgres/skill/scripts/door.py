@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 _NO_CLUSTER = 3
+_SETTINGS = Path("learnflow-app/phase-2-infrastructure/infra.toml")
 
 
 def open_door(command, service):
@@ -17,7 +18,15 @@ def open_door(command, service):
     if program is None:
         print(f"learnflow-infra is not installed. Install it with: {_install()}", file=sys.stderr)
         sys.exit(_NO_CLUSTER)
-    os.execv(program[0], [*program, command, service, *sys.argv[1:]])
+    os.execv(program[0], [*program, command, service, *_settings(), *sys.argv[1:]])
+
+
+def _settings():
+    """The settings of the project that the skill lies in, from wherever it is run."""
+    for folder in Path(__file__).resolve().parents:
+        if (folder / _SETTINGS).is_file():
+            return ["--settings", str(folder / _SETTINGS)]
+    return []
 
 
 def _find():

@@ -1,0 +1,46 @@
+"""Whether a settings file declared a scope, so that nothing is removed for want of the file."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from learnflow_infra.cluster import deployments
+from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.pipeline.scope import Key
+from learnflow_infra.settings import FILE_NAME, Settings
+
+_NAME = "learnflow-settings"
+
+
+def record(settings: Settings) -> Object:
+    """The mark that a file declared the scope. It stays as long as the data, in which users, topics
+    and databases are; where the file lies is the user's own affair."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": manifests.metadata(settings, manifests.SHARED, _NAME, data=True),
+        "data": {"declared-by": FILE_NAME},
+    }
+
+
+def require_file(settings: Settings, live: Mapping[Key, Object]) -> None:
+    """Raise Failure(settings-not-found) where the scope was declared by a file and none is there.
+
+    Without it all that it declared beyond the defaults would be removed.
+    """
+    if settings.file is not None or ("ConfigMap", _NAME) not in live:
+        return
+    namespace = settings.cluster.namespace
+    before = deployments.last(namespace)
+    file = before.settings if before else ""
+    where = file or f"a {FILE_NAME} that is not known on this machine"
+    message = f"namespace {namespace} was deployed with {where}, and there is none here"
+    command = f"`learnflow-infra up --settings {shlex.quote(file) if file else 'FILE'}`"
+    remedy = (
+        f"Run {command}, or repeat in that project's folder. To go back to the defaults, and lose "
+        "what the file declared beyond them, name an empty one."
+    )
+    raise Failure(finding("settings-not-found", message, remedy=remedy))
