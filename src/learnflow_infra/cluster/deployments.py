@@ -1,5 +1,5 @@
-"""Where each namespace was deployed last, and by which settings file, so that no remedy leads to another cluster in silence:
-one that was deleted or stopped gives way to the next that is found."""
+"""Where each namespace was deployed last, and by which settings file, so that no remedy leads to
+another cluster in silence: one that was deleted or stopped gives way to the next that is found."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def warned(findings: Iterable[Finding], namespace: str, context: str | None) -> 
     if before is None or before.context == context:
         return list(findings)
     lead = (
-        f"The last {_DEPLOYS} of namespace {namespace} went to the context {before.context}: start that "
-        "cluster, or name the one that is meant with --cluster or --context. Else: "
+        f"The last {_DEPLOYS} of namespace {namespace} went to the context {before.context}: start "
+        "that cluster, or name the one that is meant with --cluster or --context. Else: "
     )
     return [
         replace(each, remedy=lead + each.remedy) if _DEPLOYS in each.remedy else each

@@ -131,7 +131,8 @@ def _cluster(
         raise obstacle
     before = deployments.last(request.settings.cluster.namespace)
     if before and before.context != provider.context:
-        said = f"the last `up` went to the context {before.context}; now {provider.context} would be used"
+        now = f"now {provider.context} would be used"
+        said = f"the last `up` went to the context {before.context}; {now}"
         remedy = "Start that cluster, or name the one that is meant with --cluster or --context."
         yield Check("last up", said, "warn", remedy)
     yield _kubectl(provider, deadline)
