@@ -27,7 +27,7 @@ GOOD = report.Report(
         Verdict("kafka", 3, 3, 12.34, "kafka.learnflow.svc:9092", "compatible"),
         Verdict("postgres", 1, 1, 1.0, "postgres.learnflow.svc:5432", "compatible"),
     ],
-    cluster={"context": "minikube", "namespace": "learnflow"},
+    cluster={"context": "minikube", "namespace": "learnflow", "settings": "infra.toml"},
     seconds=12.5,
 )
 

@@ -160,6 +160,12 @@ register(
         "Set it back, or remove the data with `learnflow-infra down --purge`.",
     ),
     Cause(
+        "password-unusable",
+        Exit.USAGE,
+        "A password of one's own in a credentials Secret is not one that all clients take alike.",
+        "Write it anew, or remove the named key; then run `learnflow-infra up`.",
+    ),
+    Cause(
         "host-port-taken",
         Exit.USAGE,
         "Another program listens on a port that `connect` opens.",

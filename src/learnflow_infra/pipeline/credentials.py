@@ -17,7 +17,7 @@ from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.secrets import decoded, encoded
 from learnflow_infra.pipeline.scope import Changes, Key, foreign, name_of, refusals
 from learnflow_infra.services import Secrets, Service
-from learnflow_infra.services.shared import authority
+from learnflow_infra.services.shared import authority, passwords
 from learnflow_infra.settings import Settings
 
 
@@ -43,7 +43,8 @@ def provide(
 ) -> Credentials:
     """The credentials that are there, and new ones for what lacks them.
 
-    Raises Failure: `setting-fixed`, `foreign-object`, `apply-refused`, and what the API raises.
+    Raises Failure: `setting-fixed`, `password-unusable`, `foreign-object`, `apply-refused`,
+    and what the API raises.
     """
     signer = _authority(kube, settings, live, changes) if settings.security.encryption else None
 
@@ -101,6 +102,7 @@ def _credentials(
             message = f"{service.name}.{key} is {values[key]} in the data and {value} in settings"
             raise Failure(finding("setting-fixed", message, service=service.name))
     wanted = {key: values.get(key, value) for key, value in made.items()}
+    passwords.require_usable(settings, service.name, wanted)
     if wanted != values:
         _replace(kube, new | {"data": encoded(wanted)}, current, changes)
     return wanted

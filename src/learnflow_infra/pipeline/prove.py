@@ -69,7 +69,7 @@ def _prove(
     _check_volumes(claims, service, state.total)
     if secrets is None:
         secrets = credentials.read(kube, settings, service)
-    verdict.endpoint = f"{secrets.connection['host']}:{secrets.connection['port']}"
+    verdict.endpoint = ":".join(secrets.connection.get(key, "") for key in ("host", "port"))
 
     step = deadline.within(ROUND_TRIP_SECONDS, "the round trip", code="service-slow")
     access = Access(kube, settings, secrets, step)

@@ -67,7 +67,7 @@ def _presents(access: Access, pod: str, wanted: str) -> bool:
 
 
 def _require_same_authority(access: Access, pod: str) -> None:
-    context = tls.strict(access.connection["ca.crt"], "kafka")
+    context = tls.strict(access.connection.get("ca.crt", ""), "kafka")
     try:
         with _session(access, *_listener(access, pod, PORTS["BROKER"]), context):
             pass

@@ -46,10 +46,12 @@ class Certificate(NamedTuple):
 
 def application(access: Access) -> Login:
     """The application's user, by its Secret. Raises Failure(connection-missing)."""
-    user, password = (
-        _value(access.connection, key, "connection") for key in ("username", "password")
-    )
-    return Login(user, password)
+    return Login(bound(access, "username"), bound(access, "password"))
+
+
+def bound(access: Access, key: str) -> str:
+    """A value of the application's Secret. Raises Failure(connection-missing)."""
+    return _value(access.connection, key, "connection")
 
 
 def known(access: Access, user: str, mechanism: str = SCRAM) -> Login:
@@ -154,7 +156,7 @@ class Client:
 
         try:
             yield
-        except (KafkaError, RuntimeError) as error:
+        except (KafkaError, RuntimeError, ValueError, AssertionError) as error:
             raise Failure(self._judge(error, step)) from error
 
     def _judge(self, error: Exception, step: str) -> Finding:

@@ -13,7 +13,7 @@ from learnflow_infra.kubernetes.routes import FromHost, Route
 from learnflow_infra.services import Access, password_key
 from learnflow_infra.services.kafka import config, objects, proof, users
 from learnflow_infra.services.kafka.causes import CAUSES
-from learnflow_infra.services.kafka.client import application, connected
+from learnflow_infra.services.kafka.client import application, bound, connected
 from learnflow_infra.services.kafka.config import (
     BROKER_PORT,
     CLIENT_PORT,
@@ -22,6 +22,7 @@ from learnflow_infra.services.kafka.config import (
 )
 from learnflow_infra.services.kafka.image import RECIPE
 from learnflow_infra.services.kafka.settings import ADMIN, NODE, KafkaSettings
+from learnflow_infra.services.shared import passwords
 from learnflow_infra.settings import Settings
 
 
@@ -68,6 +69,10 @@ class Kafka:
         self, settings: Settings, credentials: Mapping[str, str], authority: str
     ) -> list[Object]:
         kafka = settings.of(KafkaSettings)
+        if set('"\\') & set(credentials[password_key(NODE)]):
+            # A node reads it into the midst of its own configuration.
+            what = 'holds " or \\, which the nodes cannot read'
+            raise passwords.unusable(settings, "kafka", password_key(NODE), what)
         others = {f"kafka-connection-{user.name}": user.name for user in kafka.users}
         named = {"kafka-connection": kafka.user, "kafka-admin": ADMIN, **others}
         return [
@@ -134,7 +139,7 @@ class Kafka:
             addresses = self._localhost(settings)
             proof.prove(access, route, addresses, set(addresses))
         else:
-            bootstrap = [access.connection["bootstrap.servers"]]
+            bootstrap = [bound(access, "bootstrap.servers")]
             proof.prove(access, route, bootstrap, set(self._nodes(settings, CLIENT_PORT)))
 
     def _localhost(self, settings: Settings) -> list[str]:

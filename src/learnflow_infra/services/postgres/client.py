@@ -87,15 +87,17 @@ def login(access: Access, route: Route) -> Iterator[Any]:
     """A session as the connection Secret says. Raises Failure, also of what goes wrong in it."""
     import pg8000.exceptions
     import pg8000.native
+    import scramp  # pg8000's
 
+    host, port, user, database, password = (
+        _value(access.connection, key)
+        for key in ("host", "port", "username", "database", "password")
+    )
     if route.name == "host":
-        host, port = "localhost", access.settings.of(PostgresSettings).host_port
-    else:
-        host, port = access.connection["host"], int(access.connection["port"])
-    user, database = access.connection["username"], access.connection["database"]
+        host, port = "localhost", str(access.settings.of(PostgresSettings).host_port)
     where = f"{label(route)}, role {user}, database {database}"
     try:
-        sock = route.dial(host, port)
+        sock = route.dial(host, int(port))
     except DialError as error:
         found = unreachable("postgres", route, f"{host}:{port}", str(error))
         raise Failure(found) from error
@@ -108,9 +110,9 @@ def login(access: Access, route: Route) -> Iterator[Any]:
             session = pg8000.native.Connection(
                 user,
                 host=host,
-                port=port,
+                port=int(port),
                 database=database,
-                password=access.connection["password"],
+                password=password,
                 application_name="learnflow-infra",
                 sock=sock,
                 ssl_context=False,  # the socket is what it should be
@@ -121,6 +123,9 @@ def login(access: Access, route: Route) -> Iterator[Any]:
             finally:
                 with contextlib.suppress(Exception):
                     session.close()
+        except scramp.ScramException as error:
+            found = finding("postgres-password", f"{where}: {error}", service="postgres")
+            raise Failure(found) from error
         except (pg8000.exceptions.Error, OSError) as error:
             found = errors.of_client(error, where)
             if found.code == "postgres-password" and not _role_exists(access, user):
@@ -154,6 +159,14 @@ def _role_exists(access: Access, user: str) -> bool:
 def _in_recovery(access: Access) -> bool:
     """A standby refuses writes with the same words as a database that was set so."""
     return "yes" in psql(access, "select 'yes' where pg_is_in_recovery();\n")
+
+
+def _value(connection: Mapping[str, str], key: str) -> str:
+    if not (found := connection.get(key)):
+        raise _failure("connection-missing", f"the Secret postgres-connection has no {key}")
+    if key == "port" and not found.isdecimal():
+        raise _failure("connection-missing", "port in the Secret postgres-connection is no number")
+    return found
 
 
 def _failure(code: str, message: str) -> Failure:

@@ -134,12 +134,17 @@ def _connection(settings: Settings, name: str, user: str, password: str, authori
         "uri": f"postgresql://{login}@{host}:{PORT}/{database}?sslmode={mode}",
         "jdbc-uri": f"jdbc:postgresql://{host}:{PORT}/{database}"
         f"?user={quote(user, safe='')}&password={quote(password, safe='')}&sslmode={mode}",
-        "pgpass": f"{host}:{PORT}:{database}:{user}:{password}",
+        "pgpass": ":".join(map(_in_pgpass, (host, str(PORT), database, user, password))),
     }
     if authority:
         values["ca.crt"] = authority
     kind = "servicebinding.io/postgresql"
     return manifests.secret(settings, "postgres", name, values, kind=kind)
+
+
+def _in_pgpass(field: str) -> str:
+    """A field of libpq's password file, https://www.postgresql.org/docs/current/libpq-pgpass.html"""
+    return field.replace("\\", "\\\\").replace(":", "\\:")
 
 
 def scram_verifier(password: str) -> str:
