@@ -1,4 +1,4 @@
-"""Passwords of a person's own: they work for clients of every kind, or are named with what helps."""
+"""Passwords of a person's own: they work for every kind of client, or are named with what helps."""
 
 from __future__ import annotations
 
