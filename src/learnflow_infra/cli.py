@@ -201,6 +201,7 @@ def _report(
 ) -> Report:
     from learnflow_infra.report import Report
 
+    request: Request | None = None
     try:
         from importlib import import_module
 
@@ -208,7 +209,8 @@ def _report(
         module = import_module(f"learnflow_infra.commands.{arguments.command}")
         report: Report = getattr(module, arguments.command)(request)
     except BaseException as error:  # whatever it is, the main thread waits for a report
-        report = Report(arguments.command, findings=_findings(error))
+        reached = request.reached if request else {}
+        report = Report(arguments.command, findings=_findings(error), cluster=reached)
     try:
         if report.unmerged_findings and hasattr(arguments, "context"):
             _warn(arguments, report)

@@ -89,6 +89,37 @@ def test_a_kubelet_that_is_coming_back_is_no_missing_cluster(
     assert CAUSES["kubelet-unavailable"].heals
 
 
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (
+            status(
+                403,
+                "Forbidden",
+                "pods \"kafka-0\" is forbidden: ValidatingAdmissionPolicy 'tuesday' with binding "
+                "'tuesday' denied request: not on a Tuesday",
+            ),
+            "stream-refused",
+        ),
+        (status(400, "", 'admission webhook "t" denied the request: no'), "stream-refused"),
+        (status(500, "InternalError", 'failed calling webhook "t": refused'), "webhook-failing"),
+        (
+            status(403, "Forbidden", 'pods is forbidden: User "x" cannot create pods/exec'),
+            "permission-missing",
+        ),
+    ],
+)
+@pytest.mark.parametrize("way", ["exec", "forward"])
+def test_who_refuses_a_stream_is_told(tmp_path: Path, answer: Answer, code: str, way: str) -> None:
+    with kube(tmp_path, lambda *_: answer) as api, pytest.raises(Failure) as failed:
+        if way == "exec":
+            api.exec("learnflow", "kafka-0", "kafka", ["true"])
+        else:
+            api.forward("learnflow", "kafka-0", 9092)
+    assert [each.code for each in failed.value.findings] == [code]
+    assert not failed.value.of_cluster
+
+
 def test_permission_and_load_have_words_of_their_own(tmp_path: Path) -> None:
     answers = {
         "permission-missing": status(403, "Forbidden", 'pods is forbidden: User "x" cannot list'),

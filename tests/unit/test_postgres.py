@@ -86,12 +86,18 @@ def test_a_literal_ends_where_it_should(text: str) -> None:
     assert quoted[1:-1].replace("''", "'") == text
 
 
+VERSION = '[ "$1" != --version ] || exec echo "initdb (PostgreSQL) ${FAKED:-17.6 (Debian 17.6-0)}"'
 INITDB = 'mkdir "$2"; echo 17 > "$2/PG_VERSION"'
 
 
-def started(folder: Path, initdb: str = INITDB) -> subprocess.CompletedProcess[str]:
+def started(
+    folder: Path, initdb: str = INITDB, version: str = ""
+) -> subprocess.CompletedProcess[str]:
     """The container's script, with a volume in the folder and with programs that stand in."""
-    for name, script in (("initdb", initdb), ("postgres", 'cat "$PGDATA/PG_VERSION"')):
+    for name, script in (
+        ("initdb", f"{VERSION}\n{initdb}"),
+        ("postgres", 'cat "$PGDATA/PG_VERSION"'),
+    ):
         program = folder / name
         program.write_text(f"#!/bin/sh\nset -e\n{script}\n")
         program.chmod(0o755)
@@ -101,6 +107,7 @@ def started(folder: Path, initdb: str = INITDB) -> subprocess.CompletedProcess[s
     (container,) = stateful_set["spec"]["template"]["spec"]["containers"]
     command = [each.replace("/var/run/postgresql", str(folder)) for each in container["command"]]
     environment = {"PATH": f"{folder}:/usr/bin:/bin", "PGDATA": str(folder / "data")}
+    environment |= {"HOSTNAME": "postgres-0", "FAKED": version}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
 
 
@@ -121,6 +128,26 @@ def test_a_volume_without_data_gets_a_database(tmp_path: Path, present: str) -> 
     assert started(tmp_path).stdout == "17\n"
     assert tree(tmp_path / "data") == {"PG_VERSION": "17\n"}
     assert not (tmp_path / "data.new").exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "works"),
+    [
+        ("15.8 (Debian 15.8-1.pgdg120+1)", False),
+        ("9.6.24", False),
+        ("16.4", False),
+        ("17beta1", True),
+        ("17.6", True),
+        ("18.1 (Debian 18.1-1)", True),
+    ],
+)
+def test_a_version_that_is_too_old_is_told(tmp_path: Path, version: str, works: bool) -> None:
+    completed = started(tmp_path, version=version)
+    assert (completed.returncode == 0) is works
+    if not works:
+        assert f"{version} is too old a version: 17" in completed.stderr
+        assert cause_of_log(completed.stderr) == "image-unfit"
+        assert not (tmp_path / "data").exists()
 
 
 def test_data_is_kept_at_the_next_start(tmp_path: Path) -> None:

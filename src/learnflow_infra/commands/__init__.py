@@ -33,6 +33,8 @@ class Request:
     """Prints a line that the user is to read whole, and that stays."""
     show: Callable[[Report], None] = lambda report: None
     """Prints the report of a command that goes on after it."""
+    reached: Mapping[str, str] = field(default_factory=dict, init=False)
+    """The cluster that was asked, as a report tells it."""
     services: Sequence[Service] = field(init=False)
     """The services that are meant."""
 
@@ -46,6 +48,7 @@ class Request:
 
     def api(self, provider: Provider) -> Kube:
         """The provider's cluster. A context manager; raises Failure."""
+        self.reached = reported_cluster(provider, self.settings)
         return Kube(provider.kubectl, provider.context, self.deadline, self.note)
 
 

@@ -5,12 +5,12 @@ Whatever cannot be read is left out: a diagnosis says less then, and never fails
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
-from learnflow_infra.diagnosis import redaction
+from learnflow_infra.diagnosis import redaction, remedies
 from learnflow_infra.diagnosis.log_excerpt import excerpt
 from learnflow_infra.diagnosis.state import Evidence, State, is_ready, judge
 from learnflow_infra.diagnosis.symptoms import Log, claims_of
@@ -32,11 +32,22 @@ def explain(
     settings: Settings,
     service: Service,
     workload: Object | None,
-    pods: Iterable[Object],
+    pods: Sequence[Object],
 ) -> State:
     """The state of a service with all that is known of it; a crash with its log's few words."""
-    namespace, pods = settings.cluster.namespace, list(pods)
-    expected = len(service.pods(settings))
+    state = _judged(kube, settings, service, workload, pods)
+    fitted = tuple(remedies.fitting(each, settings) for each in state.findings)
+    return replace(state, findings=fitted)
+
+
+def _judged(
+    kube: Kube,
+    settings: Settings,
+    service: Service,
+    workload: Object | None,
+    pods: Sequence[Object],
+) -> State:
+    namespace, expected = settings.cluster.namespace, len(service.pods(settings))
     state = judge(service.name, workload, pods, expected)
     if state.done or workload is None:
         return state

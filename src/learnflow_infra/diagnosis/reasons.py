@@ -42,6 +42,7 @@ _REFERENCES: _Rows = (
     ('secrets? "?[^"]*"? not found', "secret-missing", 0),
     ('configmaps? "?[^"]*"? not found', "config-map-missing", 0),
 )
+_RUN: _Rows = (("executable file not found|unable to find user", "image-unfit", 0),)
 _RUNTIME: _Rows = (("deadline ?exceeded|is reserved for", "container-create", 30),)
 _SCHEDULING: _Rows = (
     ("bound to non-existent persistentvolume", "volume-lost", 2),
@@ -60,6 +61,7 @@ _SCHEDULING: _Rows = (
     ("", "unschedulable", 10),
 )
 _ADMISSION: _Rows = (
+    ("failed quota: .*must specify", "quota-unspecified", 0),
     ("exceeded quota|failed quota", "quota-exceeded", 0),
     ("being terminated", "namespace-terminating", 0),
     ("violates PodSecurity", "pod-security-refused", 0),
@@ -88,9 +90,9 @@ _REASONS: Mapping[str, _Rows] = {
     "ErrImageNeverPull": (("", "image-absent", 0),),
     "CreateContainerConfigError": (*_REFERENCES, ("", "container-config", 0)),
     "CreateContainerError": (*_RUNTIME, ("", "container-create", 0)),
-    "RunContainerError": (*_RUNTIME, ("", "container-run", 0)),
-    "StartError": (("", "container-run", FOREVER),),
-    "ContainerCannotRun": (("", "container-run", FOREVER),),
+    "RunContainerError": (*_RUNTIME, *_RUN, ("", "container-run", 0)),
+    "StartError": (*_RUN, ("", "container-run", FOREVER)),
+    "ContainerCannotRun": (*_RUN, ("", "container-run", FOREVER)),
     "CrashLoopBackOff": (("", "container-crashing", 0),),
     # Why a pod has no node, or has lost it. Its controller replaces one that failed.
     "Unschedulable": _SCHEDULING,

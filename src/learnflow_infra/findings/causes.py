@@ -359,6 +359,12 @@ register(
         "Raise the quota, or lower cpu, memory or volume in infra.toml.",
     ),
     Cause(
+        "quota-unspecified",
+        Exit.NO_RESOURCES,
+        "A ResourceQuota of the namespace counts something that the pods do not ask for.",
+        "Give the namespace a LimitRange with a default for it, then run `learnflow-infra up`.",
+    ),
+    Cause(
         "limit-range-refused",
         Exit.NO_RESOURCES,
         "A LimitRange of the namespace forbids what a pod or a volume asks for.",
@@ -611,10 +617,27 @@ register(
         "Read its log with `kubectl logs --previous -c` and its name.",
     ),
     Cause(
+        "volume-unwritable",
+        Exit.UNHEALTHY,
+        "The server's user may not write to its volume.",
+        "Give the folder to the named user with `chown` where the volume lies, or use a "
+        "StorageClass whose volumes heed fsGroup; then run `learnflow-infra up`.",
+        log="is not writable: owner|has wrong ownership",
+    ),
+    Cause(
+        "image-unfit",
+        Exit.UNHEALTHY,
+        "The image lacks a program, the user or the major version that the service needs.",
+        "Set image in infra.toml to the official one, or to one made from it.",
+        log=r"bash: line \d+: .*(not found|No such file)|could not look up effective user|"
+        "is too old a version",
+    ),
+    Cause(
         "volume-full",
         Exit.UNHEALTHY,
         "A volume has no space left.",
-        "Free some, or move the data to a larger volume.",
+        "Free some; or, where its StorageClass allows it, enlarge its claim with `kubectl patch "
+        "pvc` and leave volume in infra.toml as it is.",
         # The second is Java's: a file that it has mapped cannot grow.
         log="no space left on device|fault occurred in an unsafe memory access",
     ),
@@ -678,6 +701,15 @@ register(
 
 register(
     Rank.SERVICE,
+    Cause(
+        "stream-refused",
+        Exit.NO_RESOURCES,
+        "A policy of the cluster refuses exec into pods or port-forwards, on which proofs and "
+        "`connect` depend.",
+        "Ask who runs the named policy or webhook to allow pods/exec and pods/portforward in the "
+        "namespace.",
+        shared=True,
+    ),
     Cause(
         "service-unreachable",
         Exit.UNHEALTHY,

@@ -29,7 +29,7 @@ LOG_SECONDS = 3.0  # the kubelet of a dead node does not answer
 _MOST_BYTES = 2**28  # of one answer; a pod is a few thousand
 _MOST_ERROR_BYTES = 2**16
 _ABSENT = "NotFound"
-_GONE = 410
+_FORBIDDEN, _GONE = 403, 410
 _MARKS = {"kind", "type", "gitVersion"}  # of an object, a watch's event, the server's version
 
 
@@ -283,6 +283,13 @@ class Kube:
         connection = self._proxy.connect(timeout, self.deadline)
         try:
             return streams.opened(connection, f"{where}?{urlencode(query)}", self._refusal)
+        except ApiError as error:
+            said = f"a stream to a pod: {error.message}"
+            if "failed calling webhook" in error.message:
+                raise Failure(finding("webhook-failing", said)) from error
+            if error.code == _FORBIDDEN or "denied the request" in error.message:
+                raise Failure(finding("stream-refused", said)) from error
+            raise
         except TimeoutError as error:
             raise self._slow("a stream to a pod", timeout) from error
 

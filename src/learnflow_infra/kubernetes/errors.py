@@ -56,8 +56,9 @@ def refusal(context: str, code: int, form: str, body: bytes) -> Failure:
     try:
         status = json.loads(text)
         reason, message = str(status.get("reason", "")), str(status.get("message", ""))
+        of_api = bool(reason) or status.get("kind") == "Status"  # webhooks may give no reason
     except (ValueError, AttributeError):
-        reason, message = "", text
+        reason, message, of_api = "", text, False
     where, message = f"context {context!r}", _line(message)
     plain = form.startswith("text/plain")
     of_node = any(words in message for words in _OF_NODE)
@@ -67,7 +68,7 @@ def refusal(context: str, code: int, form: str, body: bytes) -> Failure:
         return Failure(finding("permission-missing", message))
     if _DIALING in message or (plain and code == _NOT_FOUND and message == _NO_POD):
         return Failure(finding("kubelet-unavailable", f"a stream to a pod: {code} {message}"))
-    if not reason and (code in _GATEWAY or (plain and code == 500 and not of_node)):
+    if not of_api and (code in _GATEWAY or (plain and code == 500 and not of_node)):
         # kubectl's proxy speaks, of a connection that it could not make.
         return NotReached(where, message)
     if code in _OVERLOADED:
@@ -75,7 +76,7 @@ def refusal(context: str, code: int, form: str, body: bytes) -> Failure:
     if code == _UNAVAILABLE:
         said = f"{where} does not serve: {code} {reason}: {message}"
         return Failure(finding("cluster-unreachable", said))
-    if not reason and not plain:
+    if not of_api and not plain:
         return no_answer(context, f"{code} {message}")
     return ApiError(code, reason, message)
 

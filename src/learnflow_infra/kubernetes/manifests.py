@@ -73,6 +73,20 @@ def metadata(settings: Settings, service: str, name: str, *, data: bool = False)
     return {"name": name, "namespace": settings.cluster.namespace, "labels": marks}
 
 
+def require_writable(*folders: str) -> str:
+    """Lines for a shell that end it where its user may not write to a folder of the pod's volume,
+    and say what would have to be otherwise."""
+    return f"""\
+for each in {" ".join(folders)}; do
+  if [ -e "$each" ] && [ ! -w "$each" ]; then
+    echo "FATAL: data-$HOSTNAME at $each is not writable: owner" \\
+      "$(stat -c '%u:%g, mode %a' "$each"); the server is user $(id -u), groups $(id -G)" >&2
+    exit 1
+  fi
+done
+"""
+
+
 def namespace(settings: Settings) -> Object:
     marks = labels(SHARED) | _POD_SECURITY
     return {

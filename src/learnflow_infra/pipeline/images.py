@@ -121,7 +121,10 @@ def _built(
         if (recipe := recipes.get(reference)) is None:
             there = ", ".join(recipes) or "none"
             message = f"no image compatible with {reference} can be built here; recipes: {there}"
-            raise Failure(finding("image-build-failed", message))
+            remedy = (
+                "Set images.source to registry or auto, or image in infra.toml to one of those."
+            )
+            raise Failure(finding("image-build-failed", message, remedy=remedy))
         return image_builder.archive(recipe, deadline, say)
 
     with ThreadPoolExecutor(len(references)) as pool:

@@ -74,7 +74,12 @@ def refusals(manifest: Object) -> Iterator[None]:
         service = manifest["metadata"]["labels"]["app.kubernetes.io/name"]
         if error.code == 422 and "updates to statefulset spec" in error.message:
             reason = "a volume's size and class cannot change while its data is kept"
-            found = finding("setting-fixed", f"{name_of(manifest)}: {reason}", service=service)
+            remedy = (
+                "Set it back. Where its StorageClass allows it, a claim is enlarged with `kubectl "
+                "patch pvc`; else only `learnflow-infra down --purge`, without the data, helps."
+            )
+            message = f"{name_of(manifest)}: {reason}"
+            found = finding("setting-fixed", message, service=service, remedy=remedy)
         else:
             message = f"{name_of(manifest)}: {error.message}"
             cause = cause_of("Refused", error.message)

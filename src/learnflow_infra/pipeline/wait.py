@@ -74,7 +74,9 @@ def _round(kube: Kube, settings: Settings, service: Service, deadline: Deadline)
             yield state
     workload = kube.get("StatefulSet", namespace, service.name)
     state = judge(service.name, workload, pods.values(), expected)
-    yield explain(kube, settings, service, workload, pods.values()) if state.unexplained else state
+    if state.unexplained:
+        state = explain(kube, settings, service, workload, list(pods.values()))
+    yield state
 
 
 def _explained(kube: Kube, settings: Settings, service: Service, last: State) -> State:

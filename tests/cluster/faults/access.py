@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -245,3 +246,61 @@ def foreign(stand: Stand) -> Iterator[None]:
 @fault("a namespace without the services", "verify", "not-deployed", alone=True)
 def not_deployed(stand: Stand) -> Iterator[None]:
     yield
+
+
+def policy(stand: Stand, resource: str) -> list[dict[str, Any]]:
+    """A policy of the cluster's that lets nobody connect to pods of the namespace."""
+    version = "admissionregistration.k8s.io/v1"
+    rule = {
+        "apiGroups": [""],
+        "apiVersions": ["v1"],
+        "operations": ["CONNECT"],
+        "resources": [resource],
+    }
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": stand.namespace}}
+    return [
+        {
+            "apiVersion": version,
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": "tuesday"},
+            "spec": {
+                "matchConstraints": {"resourceRules": [rule]},
+                "validations": [{"expression": "false", "message": "not on a Tuesday"}],
+            },
+        },
+        {
+            "apiVersion": version,
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": "tuesday"},
+            "spec": {
+                "policyName": "tuesday",
+                "validationActions": ["Deny"],
+                "matchResources": {"namespaceSelector": selector},
+            },
+        },
+    ]
+
+
+def _closed(stand: Stand) -> bool:
+    argv = stand.person.kubectl_command("-n", stand.namespace, "exec", "postgres-0", "--", "true")
+    done = subprocess.run(argv, env=stand.person.environment, capture_output=True, timeout=60)
+    return done.returncode != 0
+
+
+@fault(
+    "a policy that refuses exec into pods",
+    "verify postgres",
+    "stream-refused",
+    exit=4,
+    telling=True,
+    says="not on a Tuesday",
+)
+def no_exec(stand: Stand) -> Iterator[None]:
+    stand.create(*policy(stand, "pods/exec"))
+    try:
+        eventually(lambda: _closed(stand))
+        yield
+    finally:
+        for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
+            stand.kubectl("delete", kind, "tuesday")
+        eventually(lambda: not _closed(stand))

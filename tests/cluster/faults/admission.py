@@ -43,6 +43,20 @@ def quota(stand: Stand) -> Iterator[None]:
     yield
 
 
+@fault(
+    "a quota of something that pods do not ask for",
+    "up postgres",
+    "quota-unspecified",
+    exit=4,
+    sign="FailedCreate",
+    says="must specify limits.cpu",
+)
+def quota_of_limits(stand: Stand) -> Iterator[None]:
+    stand.kubectl("create", "quota", "limits", "--hard=limits.cpu=4")
+    eventually(lambda: "quota" in stand.trial(TRIAL))
+    yield
+
+
 @fault("a quota of volumes", "up postgres", "quota-exceeded", exit=4, sign="FailedCreate")
 def quota_of_volumes(stand: Stand) -> Iterator[None]:
     stand.kubectl("create", "quota", "small", "--hard=persistentvolumeclaims=0")

@@ -81,7 +81,7 @@ def no_profile(stand: Stand) -> Iterator[None]:
 @fault(
     "a command that is not in the image",
     "up postgres",
-    "container-run",
+    "image-unfit",
     sign="StartError",
     telling=True,
     says="no-such-program",
@@ -184,3 +184,42 @@ def sandbox(stand: Stand) -> Iterator[None]:
         yield
     finally:
         file.write_text(before)
+
+
+@fault(
+    "an image that lacks the server's programs",
+    "up postgres",
+    "image-unfit",
+    sign="CrashLoopBackOff",
+    says="initdb",
+)
+def no_program(stand: Stand) -> Iterator[None]:
+    stand.alter_script("set -e", "set -e\nPATH=/usr/bin:/bin")
+    yield
+
+
+@fault(
+    "an image of a major version that is too old",
+    "up postgres",
+    "image-unfit",
+    sign="CrashLoopBackOff",
+    says="15.8 is too old a version: 17",
+)
+def old_version(stand: Stand) -> Iterator[None]:
+    stand.alter_script("set -e", "set -e\ninitdb() { echo 'initdb (PostgreSQL) 15.8'; }")
+    yield
+
+
+@fault(
+    "an image without the server's user",
+    "up postgres",
+    "image-unfit",
+    sign="CrashLoopBackOff",
+    says="could not look up effective user",
+)
+def no_user(stand: Stand) -> Iterator[None]:
+    def change(pod: dict[str, Any]) -> None:
+        pod["spec"]["securityContext"]["runAsUser"] = 4321
+
+    stand.alter(change)
+    yield

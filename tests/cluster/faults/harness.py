@@ -194,6 +194,15 @@ class Stand:
         """Give the service's container other fields."""
         self.alter(lambda pod: pod["spec"]["containers"][0].update(fields))
 
+    def alter_script(self, old: str, new: str) -> None:
+        """Give the shell that starts the service another script."""
+
+        def change(pod: dict[str, Any]) -> None:
+            command = pod["spec"]["containers"][0]["command"]
+            command[-1] = command[-1].replace(old, new, 1)
+
+        self.alter(change)
+
     def refuse(self, reason: str) -> None:
         def change(_: object) -> None:
             raise Refusal(reason)

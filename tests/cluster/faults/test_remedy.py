@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
+import stat
+import subprocess
 from typing import Any
 
 import pytest
 
 from learnflow_infra.cluster.local import layout
 
-from ..conftest import NAMESPACE, Person
+from ..conftest import ADMINISTRATOR, NAMESPACE, Person
 from ..machine import eventually
 from . import node
 
@@ -72,6 +75,39 @@ def test_a_quota_that_was_raised_is_met_at_once(person: Person, elsewhere: str) 
     answer = person.run("up", "postgres", "--json")
     assert answer.exit_code == 0, answer.stdout
     assert RETRIED in item(person, "statefulset", elsewhere)["metadata"]["annotations"]
+
+
+def test_a_quota_of_what_no_pod_asks_for_is_met_by_the_remedy(
+    person: Person, elsewhere: str
+) -> None:
+    hard = "--hard=limits.cpu=4,requests.cpu=4,limits.ephemeral-storage=4Gi"
+    person.kubectl("create", "quota", "limits", "-n", elsewhere, hard)
+    answer = person.run("up", "postgres", "--json")
+    assert (answer.exit_code, answer.codes) == (4, ["quota-unspecified"])
+    command = answer.json["findings"][0]["remedy"].split("`")[1]
+    path = f"{person.kubectl_folder()}:{person.environment['PATH']}"
+    administrator = f'kubectl() {{ command kubectl --context {ADMINISTRATOR} "$@"; }}; {command}'
+    subprocess.run(
+        ["bash", "-c", administrator], env=person.environment | {"PATH": path}, check=True
+    )
+    answer = person.run("up", "postgres")
+    assert answer.exit_code == 0, answer.stdout
+
+
+def test_a_volume_that_could_not_be_written_is_used_once_it_can(
+    person: Person, elsewhere: str
+) -> None:
+    assert person.run("up", "postgres").exit_code == 0
+    folder = layout.VOLUMES / item(person, "pvc", elsewhere)["spec"]["volumeName"]
+    mode = folder.stat().st_mode
+    folder.chmod(0o755)
+    person.kubectl("delete", "pod", "postgres-0", "-n", elsewhere)
+    answer = person.run("up", "postgres", "--json")
+    assert (answer.exit_code, answer.codes) == (1, ["volume-unwritable"])
+    assert stat.S_IMODE(mode) == 0o777
+    os.chown(folder, 999, 999)  # as the remedy says
+    answer = person.run("up", "postgres")
+    assert answer.exit_code == 0, answer.stdout
 
 
 def test_a_pod_that_the_scheduler_forgot_is_shown_to_it(person: Person, elsewhere: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -183,4 +184,34 @@ def tiny(folder: Path, size: str) -> Iterator[None]:
 )
 def full(stand: Stand) -> Iterator[None]:
     with provisioned(stand) as folder, tiny(folder, "8m"):
+        yield
+
+
+@fault(
+    "a volume that the server's user may not write to",
+    "up postgres",
+    "volume-unwritable",
+    sign="CrashLoopBackOff",
+    telling=True,
+    says="data-postgres-0 at /var/lib/postgresql/data is not writable: owner 0:0, mode 755; the "
+    "server is user 999",
+)
+def unwritable(stand: Stand) -> Iterator[None]:
+    with provisioned(stand) as folder:
+        os.chown(folder, 0, 0)
+        folder.chmod(0o755)
+        yield
+
+
+@fault(
+    "a broker's volume that its user may not write to",
+    "up kafka",
+    "volume-unwritable",
+    sign="CrashLoopBackOff",
+    says="the server is user 1000",
+)
+def kafka_unwritable(stand: Stand) -> Iterator[None]:
+    with provisioned(stand, "data-kafka-0") as folder:
+        os.chown(folder, 0, 0)
+        folder.chmod(0o755)
         yield

@@ -25,7 +25,7 @@ from learnflow_infra.settings import Settings
 # volume; Kafka writes meta.properties last, so that a broken-off format is done again.
 _START = """\
 set -e
-id=${HOSTNAME##*-}
+%(writable)sid=${HOSTNAME##*-}
 {
   cat /etc/kafka-shared/server.properties
   echo "node.id=$id"
@@ -102,7 +102,10 @@ def _secret_volumes(settings: Settings) -> list[Object]:
 def _container(settings: Settings) -> Object:
     kafka = settings.of(KafkaSettings)
     heap = config.heap(settings)
-    start = _START % {"advertised": config.advertised(settings)}
+    start = _START % {
+        "writable": manifests.require_writable("/var/lib/kafka/data", "/var/lib/kafka/data/log"),
+        "advertised": config.advertised(settings),
+    }
     tls = {"name": "tls", "mountPath": CERTIFICATE_FOLDER, "readOnly": True}
     return {
         "image": kafka.image,

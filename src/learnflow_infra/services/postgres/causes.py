@@ -61,7 +61,8 @@ CAUSES = (
         "postgres-disk-full",
         Exit.UNHEALTHY,
         "The server's volume is full.",
-        "Remove data, or give the volume more room with volume in infra.toml.",
+        "Drop or truncate what is not needed; or, where its StorageClass allows it, enlarge the "
+        "claim data-postgres-0 with `kubectl patch pvc` and leave volume in infra.toml as it is.",
     ),
     Cause(
         "postgres-version",

@@ -19,7 +19,7 @@ _SOCKETS = "/var/run/postgresql"
 # The rules of who may log in are written at each start: no volume brings others.
 _START = """\
 set -e
-cat > /var/run/postgresql/pg_hba.conf <<'RULES'
+%(writable)scat > /var/run/postgresql/pg_hba.conf <<'RULES'
 local all postgres peer
 host all postgres all reject
 %(connections)s all all all scram-sha-256
@@ -29,6 +29,11 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     echo "$PGDATA has files but no PG_VERSION: not a whole database. Nothing was changed." >&2
     exit 1
   fi
+  version=$(initdb --version)
+  case ${version##* } in
+    1[7-9]*|[2-9][0-9]*) ;;
+    *) echo "FATAL: $version is too old a version: 17 is the first that can be used" >&2; exit 1 ;;
+  esac
   rm -rf "$PGDATA.new"
   initdb -D "$PGDATA.new" --username=postgres --auth-local=peer --auth-host=scram-sha-256 \\
     --data-checksums --encoding=UTF8 --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C
@@ -73,6 +78,7 @@ def _container(settings: Settings) -> Object:
     postgres, encryption = settings.of(PostgresSettings), settings.security.encryption
     tls = {"name": "tls", "mountPath": certificate.FOLDER, "readOnly": True}
     start = _START % {
+        "writable": manifests.require_writable('"${PGDATA%/*}"', '"$PGDATA"'),
         "connections": "hostssl" if encryption else "host",
         "buffers": mebibytes(postgres.memory) // 4,
         "encryption": _ENCRYPTION % {"folder": tls["mountPath"]} if encryption else "",
