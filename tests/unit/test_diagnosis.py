@@ -683,8 +683,7 @@ def test_whatever_the_api_shows_is_judged_in_bounded_words(
     for each in state.findings:
         assert each.code in CAUSES
         assert len(each.message) <= 1100
-    for each in state.symptoms:
-        assert 0 <= each.grace <= math.inf
+    assert all(0 <= each.grace <= math.inf for each in state.symptoms)
     text = report.to_text(report.Report("up", [Verdict("kafka", findings=state.findings)]), False)
     assert len(text.encode()) <= 2000
 

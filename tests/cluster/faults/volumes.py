@@ -128,7 +128,7 @@ def lost(stand: Stand) -> Iterator[None]:
 
         def is_lost() -> bool:
             claims = stand.items("persistentvolumeclaims")
-            return claims[0]["status"]["phase"] == "Lost"
+            return bool(claims[0]["status"]["phase"] == "Lost")
 
         eventually(is_lost)
         yield
