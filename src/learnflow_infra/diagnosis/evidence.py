@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from learnflow_infra.diagnosis import redaction
 from learnflow_infra.diagnosis.log_excerpt import excerpt
-from learnflow_infra.diagnosis.state import Evidence, State, is_ready, judge
+from learnflow_infra.diagnosis.state import Evidence, State, is_ready, judge, of_service
 from learnflow_infra.diagnosis.symptoms import Log, claims_of
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.kubernetes.client import Kube
@@ -33,14 +33,21 @@ def explain(
     service: Service,
     workload: Object | None,
     pods: Iterable[Object],
+    claims: Iterable[Object] | None = None,
 ) -> State:
-    """The state of a service with all that is known of it; a crash with its log's few words."""
-    namespace, pods = settings.cluster.namespace, list(pods)
-    expected = len(service.pods(settings))
-    state = judge(service.name, workload, pods, expected)
+    """The state of a service with all that is known of it; a crash with its log's few words.
+
+    Of the namespace's pods and claims, other people's do not matter. Claims that are not given are
+    read.
+    """
+    namespace, expected = settings.cluster.namespace, len(service.pods(settings))
+    pods = of_service(workload or {}, pods)
+    if claims is None:
+        claims = _readable(lambda: kube.list("PersistentVolumeClaim", namespace))
+    claims = claims_of(pods, claims)
+    state = judge(service.name, workload, pods, expected, Evidence(claims=claims))
     if state.done or workload is None:
         return state
-    claims = claims_of(pods, _readable(lambda: kube.list("PersistentVolumeClaim", namespace)))
     evidence = gather(kube, [workload, *(each for each in pods if not _settled(each))], claims)
     state = judge(service.name, workload, pods, expected, evidence)
     if state.log is None:

@@ -184,3 +184,17 @@ def tiny(folder: Path, size: str) -> Iterator[None]:
 def full(stand: Stand) -> Iterator[None]:
     with provisioned(stand) as folder, tiny(folder, "8m"):
         yield
+
+
+@fault(
+    "a claim that was deleted while its pod runs",
+    "verify postgres",
+    "volume-deletion-pending",
+    alone=True,
+    telling=True,
+    says=CLAIM,
+)
+def deleted(stand: Stand) -> Iterator[None]:
+    assert stand.person.run("up", "postgres").exit_code == 0
+    stand.kubectl("delete", "persistentvolumeclaim", CLAIM, "--wait=false")
+    yield
