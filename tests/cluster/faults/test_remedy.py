@@ -110,6 +110,7 @@ def test_up_scales_a_service_back_and_says_what_may_have_been_written(
     assert answer.exit_code == 0, answer.stdout
     (note,) = answer.json["notes"]
     assert note.endswith("is kept in data-postgres-1")
+    person.kubectl(*("wait", "pod/postgres-1", "-n", elsewhere), "--for=delete", "--timeout=60s")
     assert item(person, "pod", elsewhere)["metadata"]["name"] == "postgres-0"
     claims = person.kubectl("get", "pvc", "-n", elsewhere, "-o", "name").split()
     assert len(claims) == 2
