@@ -117,8 +117,7 @@ def test_up_scales_a_service_back_and_says_what_may_have_been_written(
 
     person.kubectl(*scale, "--replicas=0")
     assert person.run("verify", "postgres", "--json").codes == ["scaled-down"]
-    rows = {each["name"]: each for each in person.run("doctor", "--json").json["checks"]}
-    assert rows["services"]["status"] == "fail"
+    assert "scaled-down" in person.run("doctor", "--json").codes
     answer = person.run("up", "postgres", "--json")
     assert answer.exit_code == 0, answer.stdout
     assert answer.json["notes"] == []
