@@ -5,7 +5,11 @@ BIN := .venv/bin
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate $(LOCK_FLAGS) pyproject.toml
 
-.PHONY: up install check lock unit able test faults security bench sbom vulnerabilities docs help
+GO := CGO_ENABLED=0 GOWORK=off go
+# These two would first read all that Kubernetes is made of; `go test` has the first one besides.
+VETTED := -printf=false -lostcancel=false
+
+.PHONY: up install check go lock unit able test faults security bench sbom vulnerabilities docs wheel help
 
 up: install ## install, then deploy Kafka and PostgreSQL and prove them
 	$(BIN)/learnflow-infra up
@@ -28,6 +32,7 @@ check: .venv/developing ## formatting, lint, types, imports between rooms
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/shellcheck .ci/run tests/needs tests/sandbox
 
 unit: .venv/developing ## the tests that need no cluster: a minute, without root and without Go
 	$(BIN)/pytest -q -n auto tests/unit
@@ -37,6 +42,7 @@ able: # says at once what this machine lacks for a real cluster
 
 test: able check ## everything, on a real cluster in a network of its own; needs root on Linux, and Go
 	$(BIN)/python tests/prepare.py
+	$(MAKE) go
 	tests/sandbox $(BIN)/pytest
 
 faults: able .venv/developing ## every fault and odd state on a real cluster, and docs/faults.md of it
@@ -61,10 +67,18 @@ sbom: .venv/supply ## bills of materials of all that is built, in sbom/
 vulnerabilities: .venv/supply ## what is built, held against what is known to be vulnerable
 	$(BIN)/python tools/vulnerabilities.py
 
+go: ## what is written in Go: its formatting, vet and unit tests
+	@cd local-cluster && test -z "$$(gofmt -l . | tee /dev/stderr)"
+	cd local-cluster && $(GO) vet $(VETTED) ./... && $(GO) test ./policies/
+
 lock: .venv/developing ## the lock files anew, for what pyproject.toml and requirements/build.in ask
 	$(LOCK) requirements/build.in -o requirements/run.lock
 	$(LOCK) requirements/build.in --extra dev -o requirements/dev.lock
 	$(LOCK) --extra supply -o requirements/supply.lock
+
+DIST ?= dist
+wheel: .venv/installed ## the package in one file, in dist/
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w $(DIST) .
 
 docs: .venv/installed ## the generated pages: causes and commands
 	$(BIN)/python tools/causes.py > docs/causes.md

@@ -7,7 +7,7 @@ second login.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from learnflow_infra import cli
@@ -36,7 +36,11 @@ def _listeners(settings: Settings) -> dict[str, object]:
 
 
 def _topics(
-    access: Access, _: Route, __: object, outer: Route, clients: Sequence[str]
+    access: Access,
+    inner: Route,
+    brokers: Mapping[str, str],
+    outer: Route,
+    clients: Sequence[str],
 ) -> list[str]:
     anyone = kafka_client.application(access)
     with kafka_client.connected(access, outer, clients, anyone) as client:
@@ -51,7 +55,8 @@ def _without_policies(objects: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def main() -> NoReturn:
-    kafka_config.protocol = kafka_client.protocol = _plaintext
+    kafka_config.protocol = _plaintext
+    vars(kafka_client)["protocol"] = _plaintext  # its own name for the same function
     kafka_config._security = _listeners
     kafka_users.reconcile = _topics
     kafka_proof._oversee = lambda *_: None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -26,3 +29,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", words)
     if config.getoption("--attempts"):
         config.pluginmanager.register(Attempts())
+
+
+@pytest.fixture
+def not_under_nohup() -> Iterator[None]:
+    """What a test starts hears of SIGHUP, even where the tests themselves were told not to."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

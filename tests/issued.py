@@ -20,7 +20,7 @@ def of_a_year(signer: Authority, names: Iterable[str], *, left: int) -> Certific
         x509.CertificateBuilder()
         .subject_name(made.subject)
         .issuer_name(made.issuer)
-        .public_key(made.public_key())  # type: ignore[arg-type]
+        .public_key(made.public_key())
         .serial_number(made.serial_number)
         .not_valid_before(now + datetime.timedelta(days=left - 365))
         .not_valid_after(now + datetime.timedelta(days=left))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from learnflow_infra import image_builder
 from learnflow_infra.cluster.local import build
 from learnflow_infra.findings.failures import Failure
+from learnflow_infra.host import paths
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.services.kafka.image import RECIPE as KAFKA
 from learnflow_infra.services.postgres.image import RECIPE as POSTGRES
@@ -17,6 +21,24 @@ sys.path.insert(0, str(Path(__file__).with_name("third_service")))
 from learnflow_valkey.image import RECIPE as VALKEY
 
 SECONDS = 3600
+_LOCK = Path(__file__).parents[1] / "requirements" / "run.lock"
+
+
+def wheels() -> Path:
+    """The folder of the wheels that the package needs at run time."""
+    return paths.cache() / "wheels" / hashlib.sha256(_LOCK.read_bytes()).hexdigest()[:16]
+
+
+def fetch_wheels() -> None:
+    """Fill it. Raises subprocess.CalledProcessError."""
+    if wheels().is_dir():
+        return
+    wheels().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=wheels().parent) as folder:
+        pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+        chosen = ("--require-hashes", "-r", str(_LOCK), "--dest", f"{folder}/wheels")
+        subprocess.run([*pip, "download", "--quiet", *chosen], check=True)
+        Path(folder, "wheels").rename(wheels())
 
 
 def say(line: str) -> None:
@@ -25,6 +47,7 @@ def say(line: str) -> None:
 
 def main() -> None:
     deadline = Deadline(SECONDS)
+    fetch_wheels()
     with ThreadPoolExecutor(2) as pool:
         cluster = pool.submit(build.programs, deadline, say)
         for recipe in (KAFKA, POSTGRES, VALKEY):

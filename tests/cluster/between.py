@@ -233,6 +233,6 @@ def says(status: int, body: str, kind: str = "text/html") -> Fault:
 
 def status(code: int, reason: str, message: str) -> Fault:
     """A refusal in the API's own form."""
-    body = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
-    body |= {"message": message, "reason": reason, "code": code}
+    body: dict[str, object] = {"kind": "Status", "apiVersion": "v1", "status": "Failure"}
+    body |= {"metadata": {}, "message": message, "reason": reason, "code": code}
     return says(code, json.dumps(body), "application/json")

@@ -92,7 +92,7 @@ def test_a_server_reaches_nothing_but_dns(visited: Person, pod: str, address: st
 
 
 def test_what_was_done_to_a_policy_is_undone(visited: Person) -> None:
-    wide = {"spec": {"ingress": [{}]}}
+    wide: dict[str, object] = {"spec": {"ingress": [{}]}}
     visited.kubectl(
         "patch", "networkpolicy", "kafka", "-n", NAMESPACE, "--type=merge", "-p", json.dumps(wide)
     )

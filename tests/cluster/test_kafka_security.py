@@ -612,7 +612,7 @@ def test_a_certificate_is_checked_and_renewed_while_clients_work(
     deployed: Person, door: Door, application: tuple[str, str], case: str, code: str
 ) -> None:
     pod = of_the_pod(deployed)
-    options = {"acks": "all", "enable_idempotence": False}
+    options: dict[str, Any] = {"acks": "all", "enable_idempotence": False}
     with door.client(kafka.KafkaProducer, *application, **options) as producer:
         producer.send(OWN, b"before").get(SECONDS)
         present(deployed, door, certificate_of(deployed, case))

@@ -104,7 +104,7 @@ def test_a_used_folder_is_not_taken_for_a_new_volume(person: Person, kept: str) 
 
     # As a provisioner does it that names its folders by their claims: the claim, then the volume.
     use(person, kept, "by-hand")
-    command = [COMMAND, "up", "postgres", "--json", "--context", ADMINISTRATOR]
+    command = [str(COMMAND), "up", "postgres", "--json", "--context", ADMINISTRATOR]
     path = f"{person.kubectl_folder()}:{person.environment['PATH']}"
     with subprocess.Popen(
         command, cwd=person.folder, env=person.environment | {"PATH": path}, stdout=subprocess.PIPE

@@ -61,7 +61,9 @@ def test_a_plugin_that_is_not_installed_is_named_and_installing_it_helps(
     plugin: tuple[Person, dict[str, str]], tmp_path: Path
 ) -> None:
     person, environment = plugin
-    answer = person.run("verify", "postgres", "--context", "shop", "--json", **environment)
+    answer = person.run(
+        "verify", "postgres", "--context", "shop", "--json", timeout=60, **environment
+    )
     assert (answer.exit_code, answer.codes) == (3, ["credential-plugin-missing"])
     (found,) = answer.json["findings"]
     assert "shop-login is not installed" in found["message"]
@@ -69,7 +71,7 @@ def test_a_plugin_that_is_not_installed_is_named_and_installing_it_helps(
 
     install(tmp_path)
     (tmp_path / "logged-in").touch()
-    answer = person.run("verify", "postgres", "--context", "shop", **environment)
+    answer = person.run("verify", "postgres", "--context", "shop", timeout=60, **environment)
     assert answer.exit_code == 0, answer.stdout
 
 
@@ -95,7 +97,7 @@ def test_a_plugin_that_fails_is_told_with_its_last_words(
     file = tmp_path / "shop-login"
     file.write_text("#!/bin/sh\necho 'your login has ended' >&2\nexit 7\n")
     file.chmod(0o755)
-    answer = person.run("status", "--context", "shop", "--json", **environment)
+    answer = person.run("status", "--context", "shop", "--json", timeout=60, **environment)
     assert (answer.exit_code, answer.codes) == (3, ["credential-plugin-failed"])
     (found,) = answer.json["findings"]
     assert "shop-login: failed with exit code 7: your login has ended" in found["message"]
@@ -109,12 +111,12 @@ def test_a_plugin_that_needs_a_terminal_says_how_to_do_without(
     (tmp_path / "logged-in").touch()
     config = tmp_path / "config"
     config.write_text(config.read_text().replace("IfAvailable", "Always"))
-    answer = person.run("status", "--context", "shop", "--json", **environment)
+    answer = person.run("status", "--context", "shop", "--json", timeout=60, **environment)
     assert (answer.exit_code, answer.codes) == (3, ["credential-plugin-terminal"])
     assert "interactiveMode" in answer.json["findings"][0]["remedy"]
 
     config.write_text(config.read_text().replace("Always", "IfAvailable"))
-    answer = person.run("status", "--context", "shop", **environment)
+    answer = person.run("status", "--context", "shop", timeout=60, **environment)
     assert answer.exit_code == 0, answer.stdout
 
 
@@ -144,7 +146,7 @@ def refusing() -> Iterator[int]:
 def test_the_local_cluster_is_reached_around_a_proxy(deployed: Person, name: str) -> None:
     with refusing() as port:
         proxy = {name: f"http://127.0.0.1:{port}"}
-        answer = deployed.run("verify", **proxy)
+        answer = deployed.run("verify", timeout=60, **proxy)
         assert answer.exit_code == 0, answer.stdout
         answer = deployed.run_in(CONTEXT, "status")
         assert answer.exit_code == 0, answer.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ import yaml
 
 from report_schema import valid
 
-from .conftest import Person
+from .conftest import COMMAND, Person
 
 SKILLS = sorted((Path(__file__).parents[2] / "skills").iterdir())
 ALLOWED = {"name", "description", "license", "compatibility", "metadata", "allowed-tools"}
@@ -75,18 +76,28 @@ def test_installed_skills_find_the_package_from_where_they_are(
         assert valid(done.stdout)["changed"] == []
 
 
-def test_a_skill_without_the_package_prints_the_one_command(tmp_path: Path) -> None:
-    skill = tmp_path / "kafka-k8s-setup"
+def test_a_skill_without_the_package_says_what_brings_it(tmp_path: Path) -> None:
+    project = tmp_path / "a project"
+    skill = project / ".claude/skills/kafka-k8s-setup"
     shutil.copytree(SKILLS[0], skill)
-    done = subprocess.run(
-        [PLAIN_PYTHON, skill / "scripts" / "verify.py"],
-        env={"PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+
+    def verify(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [PLAIN_PYTHON, skill / "scripts" / "verify.py", *arguments],
+            env={"PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    done = verify()
     assert done.returncode == 3
-    assert "pip install" in done.stderr
+    made, installed = re.findall("`(.*?)`", done.stderr)
+    assert made == "make install"
+    program, *arguments = shlex.split(installed)
+    assert program == f".venv/bin/{COMMAND.name}"
+    subprocess.run([COMMAND, *arguments], check=True, capture_output=True, timeout=60)
+    assert "usage: learnflow-infra verify" in verify("--help").stdout
 
 
 def test_skills_cannot_be_installed_where_nothing_can_be_written(deployed: Person) -> None:

@@ -174,7 +174,7 @@ def test_a_workload_without_pods_is_no_success(mended: Person) -> None:
     mended.kubectl("wait", "pod/kafka-0", "-n", NAMESPACE, "--for=delete", "--timeout=60s")
     answer = mended.run("verify", "kafka", "--json")
     assert answer.exit_code == 1
-    assert answer.codes == ["pods-not-ready"]
+    assert answer.codes == ["scaled-down"]
 
 
 def test_what_no_longer_belongs_is_pruned_and_nothing_else(deployed: Person) -> None:

@@ -67,7 +67,7 @@ def test_role_asks_no_cluster(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_reference_of_the_commands_is_the_parser_s() -> None:
-    program = [sys.executable, ROOT / "tools/commands.py"]
+    program = [sys.executable, str(ROOT / "tools/commands.py")]
     page = subprocess.run(program, capture_output=True, text=True, check=True).stdout
     assert (ROOT / "docs/commands.md").read_text() == page, "make docs"
 

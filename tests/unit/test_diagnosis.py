@@ -77,8 +77,42 @@ def test_not_done_while_the_controller_has_not_seen_the_change() -> None:
     assert not judge("kafka", workload(observedGeneration=1), [pod()], 1).done
 
 
+def codes(state: State) -> list[str]:
+    return [each.code for each in state.findings]
+
+
 def test_a_workload_scaled_down_by_hand_is_not_done() -> None:
-    assert not judge("kafka", workload(replicas=0), [], 1).done
+    state = judge("kafka", workload(replicas=0), [], 1)
+    assert (state.done, codes(state), state.final) == (False, ["scaled-down"], True)
+
+
+def test_a_workload_scaled_up_by_hand_is_not_done() -> None:
+    pods = [pod(), pod("kafka-1")]
+    state = judge("kafka", workload(replicas=2), pods, 1)
+    assert (state.done, codes(state), state.final) == (False, ["too-many-pods"], True)
+    assert state.findings[0].message == "kafka-1: 2 pods, where the settings say 1"
+    # Before the second is there, and after it was scaled back, until the second leaves.
+    assert codes(judge("kafka", workload(replicas=2), [pod()], 1)) == ["too-many-pods"]
+    state = judge("kafka", workload(), pods, 1)
+    assert (state.done, state.final) == (False, False)
+    pods[1]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert judge("kafka", workload(), pods, 1).done
+
+
+def test_a_ready_pod_of_somebody_else_is_not_the_service_s() -> None:
+    state = judge("kafka", workload(), [pod(), pod("other", owner="another")], 1)
+    assert (state.done, codes(state)) == (False, ["stray-pod"])
+    assert judge("kafka", workload(), [pod(), pod("other", owner="another", ready=False)], 1).done
+
+
+@pytest.mark.parametrize("phase", ["Bound", "Lost"])
+def test_a_claim_that_is_being_deleted_is_told_while_its_pod_runs(phase: str) -> None:
+    claim = {
+        "metadata": {"name": "data-kafka-0", "deletionTimestamp": "2026-01-01T00:00:00Z"},
+        "status": {"phase": phase},
+    }
+    state = judge("kafka", workload(), [pod()], 1, Evidence(claims=[claim]))
+    assert (state.done, codes(state), state.final) == (False, ["volume-deletion-pending"], True)
 
 
 def test_a_finished_job_beside_the_workload_is_no_failure() -> None:
@@ -304,7 +338,7 @@ def event(uid: str, reason: str, message: str, at: str = "2026-01-01T00:00:00Z")
 
 
 def judged(pods: list[Any], expected: int = 1, **evidence: Any) -> State:
-    return judge("kafka", workload(), pods, expected, Evidence(**evidence))
+    return judge("kafka", workload(expected), pods, expected, Evidence(**evidence))
 
 
 def test_a_crash_is_final_when_it_backs_off_and_asks_for_its_log() -> None:
@@ -683,8 +717,7 @@ def test_whatever_the_api_shows_is_judged_in_bounded_words(
     for each in state.findings:
         assert each.code in CAUSES
         assert len(each.message) <= 1100
-    for each in state.symptoms:
-        assert 0 <= each.grace <= math.inf
+    assert all(0 <= each.grace <= math.inf for each in state.symptoms)
     text = report.to_text(report.Report("up", [Verdict("kafka", findings=state.findings)]), False)
     assert len(text.encode()) <= 2000
 

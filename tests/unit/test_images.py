@@ -114,7 +114,7 @@ def test_what_is_pinned_is_what_the_references_say() -> None:
 
 def test_every_jar_has_a_version_and_a_checksum() -> None:
     lines = (KAFKA.folder / "jars.sha256").read_text().splitlines()
-    sums = dict(reversed(line.split()) for line in lines)
+    sums = {name: digest for digest, name in (line.split() for line in lines)}
     assert sums.keys() == {f"{name}-{version}.jar" for name, version in _jars().items()}
     assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in sums.values())
 

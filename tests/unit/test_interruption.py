@@ -15,6 +15,7 @@ import pytest
 
 from report_schema import valid
 
+pytestmark = pytest.mark.usefixtures("not_under_nohup")
 LONG_SECONDS = 300
 # It hangs where it is told to, and dies of nothing but SIGKILL; so does what it started.
 HANGING = f"""\

@@ -19,6 +19,7 @@ from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.process import KubectlProxy
 
+pytestmark = pytest.mark.usefixtures("not_under_nohup")
 _SECONDS = 20.0
 _HOLD = """
 import sys, threading

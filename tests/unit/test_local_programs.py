@@ -42,7 +42,7 @@ def test_a_program_that_is_there_is_used_as_it_is(empty: Path) -> None:
 
 def test_without_apt_the_packages_are_named(empty: Path) -> None:
     with pytest.raises(Failure, match="no apt-get") as raised:
-        debian.programs({"tool": "tool-package"}, deadline=Deadline(5), say=str)
+        debian.programs({"tool": "tool-package"}, deadline=Deadline(5), say=print)
     assert "tool-package" in raised.value.findings[0].remedy
 
 
@@ -50,7 +50,7 @@ def test_a_refused_download_names_its_log(empty: Path, tmp_path: Path) -> None:
     _executable(empty / "apt-get", "echo 'E: no network here' >&2; exit 100")
     _executable(empty / "dpkg", "exit 0")
     with pytest.raises(Failure, match="E: no network here; see ") as raised:
-        debian.programs({"tool": "tool-package"}, deadline=Deadline(5), say=str)
+        debian.programs({"tool": "tool-package"}, deadline=Deadline(5), say=print)
     log = Path(str(raised.value).rpartition("see ")[2])
     assert "no network here" in log.read_text()
     assert not list(log.parent.glob("fetching-*"))
@@ -74,7 +74,7 @@ def test_a_failed_build_tells_why_and_leaves_nothing_half_built(
         _executable(empty / tool, "exit 0")
     _executable(empty / "go", "echo 'go: no space left on device'; exit 1")
     with pytest.raises(Failure, match="local-cluster-build-failed: go: no space left") as raised:
-        build.programs(Deadline(10), str)
+        build.programs(Deadline(10), print)
     assert not build.binary().exists()
     assert [path.name for path in build.folder().iterdir()] == ["build.log"]
     assert os.fspath(build.folder() / "build.log") in str(raised.value)
@@ -187,5 +187,5 @@ def test_a_lock_that_is_never_let_go_is_named(
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(Failure, match=r"programs-missing: .*lock-frontend"):
-            debian.programs({"one-tool": "one-package"}, deadline=Deadline(60), say=str)
+            debian.programs({"one-tool": "one-package"}, deadline=Deadline(60), say=print)
         holder.communicate(timeout=10)

@@ -11,7 +11,17 @@ from learnflow_infra.cluster.policies import told_by
 from learnflow_infra.diagnosis import evidence, redaction, support_bundle
 from learnflow_infra.kubernetes.client import Kube
 
-KEYS = ("metadata", "name", "namespace", "uid", "labels", "spec", "status", "containers", "env")
+KEYS: tuple[str, ...] = (
+    "metadata",
+    "name",
+    "namespace",
+    "uid",
+    "labels",
+    "spec",
+    "status",
+    "containers",
+    "env",
+)
 KEYS += ("template", "image", "args", "secretKeyRef", "containerStatuses", "nodeName", "phase")
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),

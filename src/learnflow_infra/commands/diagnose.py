@@ -22,6 +22,7 @@ from learnflow_infra.settings import Settings
 _KINDS = (*workloads.KINDS, "Pod", "PersistentVolumeClaim", "Service")
 _ENDED = ("Succeeded", "Failed")
 _MOST_CAUSES = 5
+_MOST_NAMED = 4
 _MOST_LOOKED_AT = 24
 _MOST_OF_ONE = 2
 
@@ -42,9 +43,13 @@ def diagnose(request: Request) -> Report:
         findings = [each for state in states for each in state.findings]
         findings += _others(kube, settings.cluster.namespace, listed, others)
     living = [each for each in listed["Pod"] if at(each, "status", "phase") not in _ENDED]
-    ready = sum(is_ready(each) for each in living)
-    lead = f"namespace {settings.cluster.namespace}" if findings else "nothing wrong"
+    unready = sorted(name_of(each) for each in living if not is_ready(each))
+    ready = len(living) - len(unready)
+    whole = not findings and not unready
+    lead = "nothing wrong" if whole else f"namespace {settings.cluster.namespace}"
     line = f"{lead}: {ready} of {len(living)} pods ready"
+    if unready and not findings:
+        line += f", no cause is known yet of {_few(unready)}"
     return Report(
         "diagnose",
         cluster=reported_cluster(provider, settings),
@@ -55,6 +60,11 @@ def diagnose(request: Request) -> Report:
         ],
         details={"pods": {"ready": ready, "total": len(living)}, "workloads": len(others)},
     )
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"
 
 
 def _require(kube: Kube, namespace: str, *, named: bool) -> None:
@@ -84,7 +94,10 @@ def _services(
         name_of(each): each for each in listed["StatefulSet"] if _is_service("StatefulSet", each)
     }
     return [
-        evidence.explain(kube, settings, service, own.get(service.name), listed["Pod"])
+        evidence.explain(
+            *(kube, settings, service, own.get(service.name)),
+            *(listed["Pod"], listed["PersistentVolumeClaim"]),
+        )
         for service in request.services
         if always or service.name in own
     ]

@@ -11,14 +11,15 @@ from pathlib import Path
 from learnflow_infra import cluster
 from learnflow_infra.cluster import Provider, candidates, deployments, policies
 from learnflow_infra.commands import Request, reported_cluster
+from learnflow_infra.diagnosis.evidence import explain
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host import machine, paths
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, run
-from learnflow_infra.kubernetes import resources
+from learnflow_infra.kubernetes import manifests, resources
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.errors import ApiError
-from learnflow_infra.kubernetes.objects import condition, name_of, text
+from learnflow_infra.kubernetes.objects import by_name, condition, name_of, text
 from learnflow_infra.pipeline.capacity import check_capacity, is_default
 from learnflow_infra.report import Check, Report
 from learnflow_infra.settings import mebibytes, shown
@@ -144,6 +145,7 @@ def _cluster(
             ("cluster", lambda: _server(kube)),
             ("permissions", lambda: _permissions(kube, request.settings.cluster.namespace)),
             ("room", lambda: _capacity(request, kube)),
+            ("services", lambda: _services(request, kube)),
             ("policies", lambda: [_policies(provider, kube)]),
         ]
         with ThreadPoolExecutor(len(probes)) as pool:
@@ -211,6 +213,23 @@ def _permissions(kube: Kube, namespace: str) -> Iterable[Check]:
 def _few(names: Sequence[str]) -> str:
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return f"not {', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def _services(request: Request, kube: Kube) -> Iterable[Check]:
+    """How far the services that are deployed are; their data is not asked for."""
+    namespace = request.settings.cluster.namespace
+    workloads = by_name(kube.list("StatefulSet", namespace, manifests.SCOPE_SELECTOR))
+    pods, counts, failed = kube.list("Pod", namespace), [], []
+    for service in request.services:
+        if (workload := workloads.get(service.name)) is None:
+            counts.append(f"{service.name} not deployed")
+            continue
+        state = explain(kube, request.settings, service, workload, pods)
+        counts.append(f"{service.name} {state.ready}/{state.total} pods")
+        unready = finding("pods-not-ready", "no cause is known yet", service=service.name)
+        if not state.done:
+            failed += [Check.failed("services", each) for each in state.findings or [unready]]
+    yield from failed or [Check("services", ", ".join(counts))]
 
 
 def _policies(provider: Provider, kube: Kube) -> Check:

@@ -98,6 +98,7 @@ def up(request: Request) -> Report:
         steps.end("services")
     changed = [*changes.changed, *changes.pruned, *(x for one in verdicts for x in one.changed)]
     where = reported_cluster(provider, settings)
+    notes += changes.notes
     if capacity.note:
         notes.insert(0, capacity.note)
     details = {"steps": steps.seconds, "notes": notes}

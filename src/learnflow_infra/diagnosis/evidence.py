@@ -5,14 +5,14 @@ Whatever cannot be read is left out: a diagnosis says less then, and never fails
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
 from learnflow_infra.diagnosis import redaction, remedies
 from learnflow_infra.diagnosis.log_excerpt import excerpt
-from learnflow_infra.diagnosis.state import Evidence, State, is_ready, judge
+from learnflow_infra.diagnosis.state import Evidence, State, is_ready, judge, of_service
 from learnflow_infra.diagnosis.symptoms import Log, claims_of
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.kubernetes.client import Kube
@@ -32,10 +32,15 @@ def explain(
     settings: Settings,
     service: Service,
     workload: Object | None,
-    pods: Sequence[Object],
+    pods: Iterable[Object],
+    claims: Iterable[Object] | None = None,
 ) -> State:
-    """The state of a service with all that is known of it; a crash with its log's few words."""
-    state = _judged(kube, settings, service, workload, pods)
+    """The state of a service with all that is known of it; a crash with its log's few words.
+
+    Of the namespace's pods and claims, other people's do not matter. Claims that are not given are
+    read.
+    """
+    state = _judged(kube, settings, service, workload, pods, claims)
     fitted = tuple(remedies.fitting(each, settings) for each in state.findings)
     return replace(state, findings=fitted)
 
@@ -45,13 +50,17 @@ def _judged(
     settings: Settings,
     service: Service,
     workload: Object | None,
-    pods: Sequence[Object],
+    pods: Iterable[Object],
+    claims: Iterable[Object] | None,
 ) -> State:
     namespace, expected = settings.cluster.namespace, len(service.pods(settings))
-    state = judge(service.name, workload, pods, expected)
+    pods = of_service(workload or {}, pods)
+    if claims is None:
+        claims = _readable(lambda: kube.list("PersistentVolumeClaim", namespace))
+    claims = claims_of(pods, claims)
+    state = judge(service.name, workload, pods, expected, Evidence(claims=claims))
     if state.done or workload is None:
         return state
-    claims = claims_of(pods, _readable(lambda: kube.list("PersistentVolumeClaim", namespace)))
     evidence = gather(kube, [workload, *(each for each in pods if not _settled(each))], claims)
     state = judge(service.name, workload, pods, expected, evidence)
     if state.log is None:

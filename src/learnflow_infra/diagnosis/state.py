@@ -8,7 +8,7 @@ that blocks the others comes first.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from learnflow_infra.diagnosis.reasons import FOREVER, cause_of_log
@@ -29,6 +29,7 @@ from learnflow_infra.kubernetes.objects import (
     at,
     by_name,
     controller,
+    name_of,
     number,
     objects,
     uid_of,
@@ -37,11 +38,13 @@ from learnflow_infra.kubernetes.objects import (
 __all__ = ["Evidence", "State", "findings_of", "is_ready", "judge", "merged"]
 
 _MOST_FINDINGS = 3
+_ENDED = ("Succeeded", "Failed")
+_REMOVAL_SECONDS = 60.0  # for the controller to remove pods that are no longer wanted
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is read only when the pods themselves do not say why."""
+    """What is read beside the pods: claims always, the rest where pods do not say why."""
 
     claims: Iterable[Object] = ()
     events: Iterable[Object] = ()
@@ -80,7 +83,7 @@ def judge(
     expected: int,
     evidence: Evidence | None = None,
 ) -> State:
-    """Judge a StatefulSet and its pods, of which the settings expect so many."""
+    """Judge a StatefulSet and the pods of its service, of which the settings expect so many."""
     if workload is None:
         symptom = Symptom("not-deployed", f"{service} is not there", 3)
         return State(0, expected, False, findings_of(service, [symptom], ()), (symptom,))
@@ -96,12 +99,16 @@ def judge(
         if observed and at(pod, "metadata", "labels", "controller-revision-hash") == revision
     ]
     ready = sum(is_ready(pod) for pod in current)
-    if observed and ready >= expected:
-        return State(ready, expected, True)
-
     known = evidence or Evidence()
     claims, events = list(objects(known.claims)), list(objects(known.events))
-    found = list(of_claims(claims, events))
+    found = [
+        *_of_scale(workload, living, expected),
+        *_of_strays(uid, pods),
+        *of_claims(claims, events),
+    ]
+    if observed and ready >= expected and not found:
+        return State(ready, expected, True)
+
     unexplained = len(owned) < expected
     if unexplained:
         found += of_events(uid, "", events, ("FailedCreate",))
@@ -117,6 +124,45 @@ def judge(
     symptoms = merged(found)
     findings = findings_of(service, symptoms, known.log)
     return State(ready, expected, False, findings, tuple(symptoms), unexplained)
+
+
+def of_service(workload: Object, pods: Iterable[Object]) -> list[Object]:
+    """The StatefulSet's own pods, and any other that its Service would take for one."""
+    wanted = at(workload, "spec", "selector", "matchLabels")
+    uid = uid_of(workload)
+
+    def belongs(pod: Object) -> bool:
+        labels = at(pod, "metadata", "labels")
+        carries = isinstance(labels, dict) and isinstance(wanted, dict) and bool(wanted)
+        return bool(uid and controller(pod) == uid) or (
+            carries and wanted.items() <= labels.items()
+        )
+
+    return [pod for pod in objects(pods) if belongs(pod)]
+
+
+def _of_scale(workload: Object, living: Sequence[Object], expected: int) -> Iterator[Symptom]:
+    """Somebody's other number of replicas."""
+    replicas = at(workload, "spec", "replicas")
+    wanted = 1 if replicas is None else number(replicas)
+    if wanted < expected:
+        detail = f"scaled to {wanted}, where the settings say {expected}"
+        yield Symptom("scaled-down", detail, 0, (f"statefulset/{name_of(workload)}",))
+        return
+    names = sorted(name_of(pod) for pod in living if at(pod, "status", "phase") not in _ENDED)
+    if max(wanted, len(names)) > expected:
+        detail = f"{max(wanted, len(names))} pods, where the settings say {expected}"
+        grace = 0 if wanted > expected else _REMOVAL_SECONDS
+        yield Symptom("too-many-pods", detail, grace, tuple(names[expected:]))
+
+
+def _of_strays(uid: str, pods: Iterable[Object]) -> Iterator[Symptom]:
+    """Pods that the Service sends clients to, as they carry its labels."""
+    for pod in objects(pods):
+        leaving = at(pod, "metadata", "deletionTimestamp")
+        if controller(pod) != uid and is_ready(pod) and not leaving:
+            detail = "carries the service's labels and is none of its StatefulSet's pods"
+            yield Symptom("stray-pod", detail, 0, (name_of(pod),))
 
 
 def merged(symptoms: Sequence[Symptom], most: int = _MOST_FINDINGS) -> list[Symptom]:

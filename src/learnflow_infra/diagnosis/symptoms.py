@@ -182,7 +182,10 @@ def of_claims(claims: Iterable[Object], events: Sequence[Object]) -> Iterator[Sy
     for claim in objects(claims):
         name, uid = name_of(claim), uid_of(claim)
         phase = text(at(claim, "status", "phase"))
-        if phase == "Lost":
+        if at(claim, "metadata", "deletionTimestamp"):
+            detail = "the claim is being deleted: the data goes with the pod that still uses it"
+            yield Symptom("volume-deletion-pending", detail, 0, (name,))
+        elif phase == "Lost":
             yield Symptom("volume-lost", "its PersistentVolume is gone", 0, (name,))
         elif phase != "Bound":
             reasons = [

@@ -348,6 +348,26 @@ register(
         "The service is not in the cluster.",
         "Run `learnflow-infra up`.",
     ),
+    Cause(
+        "scaled-down",
+        Exit.UNHEALTHY,
+        "Somebody scaled the service to fewer pods than the settings say.",
+        "Run `learnflow-infra up`, which scales it back.",
+    ),
+    Cause(
+        "too-many-pods",
+        Exit.UNHEALTHY,
+        "Somebody scaled the service to more pods than the settings say: its Service sends clients "
+        "to pods that share no data with the others.",
+        "Run `learnflow-infra up`, which scales it back and keeps the volumes.",
+    ),
+    Cause(
+        "stray-pod",
+        Exit.UNHEALTHY,
+        "A pod that is none of the service's carries its labels, so that its Service sends clients "
+        "there as well.",
+        "Delete the pod, or the labels from what makes it, if it is not to be this service.",
+    ),
 )
 
 register(
@@ -473,6 +493,15 @@ register(
         Exit.NO_RESOURCES,
         "No node can take a pod.",
         "Free resources, or lower cpu and memory in infra.toml.",
+    ),
+    Cause(
+        "volume-deletion-pending",
+        Exit.UNHEALTHY,
+        "A claim was deleted while its pod runs: when the pod ends, the data is gone. Nothing "
+        "takes a deletion back.",
+        "Copy what is needed out of the service, which still runs (`learnflow-infra connect` leads "
+        "there). Then delete the pod with `kubectl delete pod` and run `learnflow-infra up`: it "
+        "begins with an empty volume.",
     ),
     Cause(
         "volume-lost",

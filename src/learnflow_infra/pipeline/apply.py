@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import FIELD_MANAGER, Kube
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, at, number
 from learnflow_infra.kubernetes.secrets import decoded
 from learnflow_infra.pipeline import declared
 from learnflow_infra.pipeline.credentials import Credentials
@@ -78,6 +78,7 @@ def objects(
             current = live.get((manifest["kind"], manifest["metadata"]["name"]))
             _write(kube, manifest, current, own, fresh=scope.fresh)
         _prune(kube, service, live, desired, own)
+        own.notes += _given_up(service, live, others)
         return own, Secrets(decoded(connections[0]), values)
 
     secrets = {}
@@ -86,6 +87,26 @@ def objects(
             changes.add(own)
             secrets[service.name] = values
     return secrets
+
+
+def _given_up(
+    service: Service, live: Mapping[Key, Object], desired: Sequence[Object]
+) -> Iterator[str]:
+    """Of pods that are too many: clients may have written to their volumes."""
+    wanted = {each["metadata"]["name"]: each for each in desired if each["kind"] == "StatefulSet"}
+    for name, manifest in wanted.items():
+        there = number(at(live.get(("StatefulSet", name), {}), "spec", "replicas"))
+        kept = manifest["spec"]["replicas"]
+        claims = [
+            f"{template['metadata']['name']}-{name}-{ordinal}"
+            for ordinal in range(kept, there)
+            for template in manifest["spec"]["volumeClaimTemplates"]
+        ]
+        if left := [each for each in claims if ("PersistentVolumeClaim", each) in live]:
+            yield (
+                f"{service.name} was scaled to {there} pods and is scaled back to {kept}; what was "
+                f"written to the others is kept in {', '.join(left[:3])}"
+            )
 
 
 def _write(

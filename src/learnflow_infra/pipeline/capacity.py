@@ -57,7 +57,8 @@ def check_capacity(kube: Kube, settings: Settings, services: Sequence[Service]) 
             )
         raise
     if nodes and all(each.get("spec", {}).get("unschedulable") for each in nodes):
-        return Capacity("every node is cordoned: the scheduler says so")
+        names = ", ".join(each["metadata"]["name"] for each in nodes[:3])
+        raise Failure(finding("unschedulable-taint", f"every node is cordoned: {names}"))
     needs = [
         (service.name, requests(workload["spec"]["template"]["spec"]))
         for service, workload, count in added

@@ -54,10 +54,13 @@ def _prove(
     secrets: Secrets | None,
 ) -> None:
     namespace = settings.cluster.namespace
-    selector = manifests.selector_text(service.name)
-    pods = kube.list("Pod", namespace, selector)
-    workload = kube.get("StatefulSet", namespace, service.name)
-    state = explain(kube, settings, service, workload, pods)
+    with ThreadPoolExecutor(3) as pool:
+        selector = manifests.selector_text(service.name)
+        listed = pool.submit(kube.list, "Pod", namespace, selector)
+        claimed = pool.submit(kube.list, "PersistentVolumeClaim", namespace)
+        workload = pool.submit(kube.get, "StatefulSet", namespace, service.name).result()
+        pods, claims = listed.result(), claimed.result()
+    state = explain(kube, settings, service, workload, pods, claims)
     verdict.ready, verdict.total = state.ready, state.total
     verdict.image = _image(pods)
     if not state.done:
@@ -65,8 +68,9 @@ def _prove(
         raise Failure(
             *(state.findings or (finding("pods-not-ready", ready, service=service.name),))
         )
-    claims = claims_of(pods, kube.list("PersistentVolumeClaim", namespace))
-    _check_volumes(claims, service, state.total)
+    if (there := len(claims_of(pods, claims))) < state.total:
+        said = f"{there} of {state.total} volumes are there"
+        raise Failure(finding("volume-unbound", said, service=service.name))
     if secrets is None:
         secrets = credentials.read(kube, settings, service)
     verdict.endpoint = ":".join(secrets.connection.get(key, "") for key in ("host", "port"))
@@ -84,17 +88,6 @@ def _prove(
         proofs = [pool.submit(service.prove, access, route) for route in (inside, host)]
         for proof in proofs:
             proof.result()
-
-
-def _check_volumes(claims: Sequence[Object], service: Service, expected: int) -> None:
-    unbound = [
-        each["metadata"]["name"]
-        for each in claims
-        if each.get("status", {}).get("phase") != "Bound"
-    ]
-    if unbound or len(claims) < expected:
-        said = f"not bound: {', '.join(unbound)}" if unbound else f"{len(claims)} of {expected}"
-        raise Failure(finding("volume-unbound", f"volumes {said}"[:300], service=service.name))
 
 
 def _image(pods: Sequence[Object]) -> str:

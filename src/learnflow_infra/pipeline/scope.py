@@ -39,10 +39,13 @@ class Changes:
 
     changed: list[str] = field(default_factory=list)
     pruned: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What the user should know of them, each a sentence."""
 
     def add(self, other: Changes) -> None:
         self.changed += other.changed
         self.pruned += other.pruned
+        self.notes += other.notes
 
 
 def scoped(kube: Kube, namespace: str) -> dict[Key, Object]:

@@ -34,8 +34,8 @@ class Injector:
     def __init__(self, folder: Path) -> None:
         self.alter: dict[str, Alter] = {}
         self.asked: set[str] = set()
-        certificate, self._server = _certificate(folder), None
-        self._certificate = certificate
+        self._certificate = _certificate(folder)
+        self._server: http.server.ThreadingHTTPServer | None = None
 
     def __enter__(self) -> Injector:
         injector = self
@@ -53,11 +53,12 @@ class Injector:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = http.server.ThreadingHTTPServer((layout.HOST_ADDRESS, 0), Handler)
+        server = http.server.ThreadingHTTPServer((layout.HOST_ADDRESS, 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._certificate)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self._server = server
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -38,7 +38,7 @@ def at_rest(stand: Stand) -> Path:
     stand.kubectl("scale", "statefulset/postgres", "--replicas=0")
     eventually(lambda: not stand.uid("postgres-0"), 90)
     (claim,) = stand.items("persistentvolumeclaims")
-    return layout.VOLUMES / claim["spec"]["volumeName"] / "pgdata"
+    return Path(layout.VOLUMES, claim["spec"]["volumeName"], "pgdata")
 
 
 def deployed(stand: Stand) -> None:

@@ -78,7 +78,7 @@ def taint(stand: Stand) -> Iterator[None]:
         stand.kubectl("taint", "node", layout.NAME, "reserved-")
 
 
-@fault("every node cordoned", "up postgres", "unschedulable-taint", exit=4, sign="Unschedulable")
+@fault("every node cordoned", "up postgres", "unschedulable-taint", exit=4)
 def cordoned(stand: Stand) -> Iterator[None]:
     stand.kubectl("cordon", layout.NAME)
     try:
@@ -146,3 +146,36 @@ def evicted(stand: Stand) -> Iterator[None]:
 def taints(stand: Stand) -> str:
     found = stand.get(f"/api/v1/nodes/{layout.NAME}")
     return " ".join(each["key"] for each in found["spec"].get("taints", ()))
+
+
+@fault("a service scaled to nothing", "diagnose", "scaled-down", alone=True, telling=True)
+def scaled_down(stand: Stand) -> Iterator[None]:
+    assert stand.person.run("up").exit_code == 0
+    stand.kubectl("scale", "statefulset/postgres", "--replicas=0")
+    yield
+
+
+@fault(
+    "a service scaled to more pods than it may have",
+    "verify postgres",
+    "too-many-pods",
+    alone=True,
+    telling=True,
+    says="postgres-1",
+)
+def scaled_up(stand: Stand) -> Iterator[None]:
+    assert stand.person.run("up", "postgres").exit_code == 0
+    stand.kubectl("scale", "statefulset/postgres", "--replicas=2")
+    eventually(lambda: "postgres-1" in stand.kubectl("get", "pods", "-o", "name"), 60)
+    yield
+
+
+@fault("another's pod behind a service", "verify postgres", "stray-pod", says="stray")
+def stray(stand: Stand) -> Iterator[None]:
+    path = f"/apis/apps/v1/namespaces/{stand.namespace}/statefulsets/postgres"
+    template = stand.get(path)["spec"]["template"]
+    image, labels = template["spec"]["containers"][0]["image"], template["metadata"]["labels"]
+    stand.create(pod("stray", image, "sleep 600", metadata={"labels": labels}))
+    stand.kubectl("wait", "pod/stray", "--for=condition=Ready", "--timeout=60s")
+    yield
+    stand.kubectl("delete", "pod", "stray", "--grace-period=0", "--force")

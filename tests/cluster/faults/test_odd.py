@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ from . import containers, table
 from .harness import MOST_SECONDS, Stand, elsewhere, parameters, pod
 from .injector import Injector
 
+Making = Callable[..., Iterator[None]]
 MOST_BYTES = 400
 NOWHERE = {"kubernetes.io/hostname": "nowhere"}
 
@@ -33,11 +34,11 @@ class Odd:
 ODD: list[Odd] = []
 
 
-def odd(name: str, command: str = "verify", *, telling: bool = False) -> Any:
+def odd(name: str, command: str = "verify", *, telling: bool = False) -> Callable[[Making], Making]:
     """Make a state of a function that brings it about, yields, and takes it back. `up` meets it
     in a new namespace, `verify` where both services were proved before."""
 
-    def record(make: Any) -> Any:
+    def record(make: Making) -> Making:
         ODD.append(Odd(name, command, contextmanager(make), telling))
         return make
 

@@ -130,3 +130,45 @@ def test_a_pod_that_the_scheduler_forgot_is_shown_to_it(person: Person, elsewher
         eventually(lambda: RETRIED in claim()["metadata"]["annotations"])
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
+
+
+def test_up_scales_a_service_back_and_says_what_may_have_been_written(
+    person: Person, elsewhere: str
+) -> None:
+    assert person.run("up", "postgres").exit_code == 0
+    scale = ("scale", "statefulset/postgres", "-n", elsewhere)
+    person.kubectl(*scale, "--replicas=2")
+    person.kubectl(*("wait", "pod/postgres-1", "-n", elsewhere), "--for=create", "--timeout=60s")
+    ready = ("--for=condition=Ready", "--timeout=60s")
+    person.kubectl("wait", "pod/postgres-1", "-n", elsewhere, *ready)
+    assert person.run("verify", "postgres", "--json").codes == ["too-many-pods"]
+    answer = person.run("up", "postgres", "--json")
+    assert answer.exit_code == 0, answer.stdout
+    (note,) = answer.json["notes"]
+    assert note.endswith("is kept in data-postgres-1")
+    person.kubectl(*("wait", "pod/postgres-1", "-n", elsewhere), "--for=delete", "--timeout=60s")
+    assert item(person, "pod", elsewhere)["metadata"]["name"] == "postgres-0"
+    claims = person.kubectl("get", "pvc", "-n", elsewhere, "-o", "name").split()
+    assert len(claims) == 2
+
+    person.kubectl(*scale, "--replicas=0")
+    assert person.run("verify", "postgres", "--json").codes == ["scaled-down"]
+    assert "scaled-down" in person.run("doctor", "--json").codes
+    answer = person.run("up", "postgres", "--json")
+    assert answer.exit_code == 0, answer.stdout
+    assert answer.json["notes"] == []
+
+
+def test_a_claim_that_is_being_deleted_goes_with_its_pod(person: Person, elsewhere: str) -> None:
+    assert person.run("up", "postgres").exit_code == 0
+    before = item(person, "pvc", elsewhere)["metadata"]["uid"]
+    person.kubectl("delete", "pvc", "data-postgres-0", "-n", elsewhere, "--wait=false")
+    for command in ("verify", "up", "diagnose"):
+        arguments = ("postgres",) if command != "diagnose" else ()
+        codes = person.run(command, *arguments, "--json").codes
+        assert codes[-1] == "volume-deletion-pending", command
+    assert person.run("verify", "postgres", "--json").codes == ["volume-deletion-pending"]
+    person.kubectl("delete", "pod", "postgres-0", "-n", elsewhere)
+    answer = person.run("up", "postgres", "--json")
+    assert answer.exit_code == 0, answer.stdout
+    assert item(person, "pvc", elsewhere)["metadata"]["uid"] != before

@@ -129,7 +129,7 @@ def lost(stand: Stand) -> Iterator[None]:
 
         def is_lost() -> bool:
             claims = stand.items("persistentvolumeclaims")
-            return claims[0]["status"]["phase"] == "Lost"
+            return bool(claims[0]["status"]["phase"] == "Lost")
 
         eventually(is_lost)
         yield
@@ -215,3 +215,17 @@ def kafka_unwritable(stand: Stand) -> Iterator[None]:
         os.chown(folder, 0, 0)
         folder.chmod(0o755)
         yield
+
+
+@fault(
+    "a claim that was deleted while its pod runs",
+    "verify postgres",
+    "volume-deletion-pending",
+    alone=True,
+    telling=True,
+    says=CLAIM,
+)
+def deleted(stand: Stand) -> Iterator[None]:
+    assert stand.person.run("up", "postgres").exit_code == 0
+    stand.kubectl("delete", "persistentvolumeclaim", CLAIM, "--wait=false")
+    yield

@@ -4,6 +4,7 @@ The same file stands in every skill, because a skill must be whole on its own.
 """
 
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ def open_door(command, service):
     """Replace this process by `learnflow-infra COMMAND SERVICE …` with the caller's arguments."""
     program = _find()
     if program is None:
-        print(f"learnflow-infra is not installed. Install it with: {_install()}", file=sys.stderr)
+        print(f"learnflow-infra is not installed. {_remedy()}", file=sys.stderr)
         sys.exit(_NO_CLUSTER)
     os.execv(program[0], [*program, command, service, *_settings(), *sys.argv[1:]])
 
@@ -42,8 +43,14 @@ def _find():
     return [found] if found else None
 
 
-def _install():
+def _remedy():
+    project = Path.cwd()
     for folder in Path(__file__).resolve().parents:
         if (folder / "Makefile").is_file() and (folder / "pyproject.toml").is_file():
-            return f"make -C {folder} install"
-    return "pip install learnflow-infra"
+            return f"Run `make -C {shlex.quote(str(folder))} install`."
+        if folder.name in (".claude", ".agents"):
+            project = folder.parent
+    return (
+        "In a checkout of the LearnFlow infrastructure run `make install`, and then "
+        f"`.venv/bin/learnflow-infra skills install {shlex.quote(str(project))}`."
+    )
