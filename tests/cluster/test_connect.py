@@ -6,6 +6,8 @@ import base64
 import secrets
 import socket
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -115,3 +117,22 @@ def test_a_port_that_is_taken_is_named(
     assert answer.exit_code == 2
     assert answer.codes == ["host-port-taken"]
     assert "15432" in answer.json["findings"][0]["message"]
+
+
+LISTEN = """
+import sys
+from learnflow_infra.commands import connect
+from learnflow_infra.services import registry
+found = list(connect._listeners(registry.find("postgres"), None, int(sys.argv[1])))
+print(len(found))
+"""
+
+
+def test_a_machine_without_ipv6_has_one_address() -> None:
+    """Of the kernel's own, as a machine has it that turned IPv6 off."""
+    off = 'ip link set lo up; sysctl -qw net.ipv6.conf.all.disable_ipv6={}; exec "$@"'
+    for disabled, addresses in ((0, "2\n"), (1, "1\n")):
+        argv = ["unshare", "--net", "sh", "-c", off.format(disabled), "sh"]
+        argv += [sys.executable, "-c", LISTEN, "15432"]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        assert done.stdout == addresses, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import shlex
@@ -250,6 +251,24 @@ def test_an_address_that_another_program_has_is_named(
     found = refused.value.findings[0]
     assert (found.code, found.service) == ("host-port-taken", "postgres")
     assert f"{port} on localhost ({address})" in found.message
+
+
+@pytest.mark.parametrize("number", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
+def test_a_machine_may_have_no_ipv6(
+    made: Made, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    make = socket.create_server
+
+    def without(address: Any, *, family: int = socket.AF_INET) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(number, os.strerror(number))
+        return make(address, family=family)
+
+    monkeypatch.setattr(socket, "create_server", without)
+    route = FromHost(cast(Kube, Forwarded(made)), "learnflow", {})
+    (listener,) = connect._listeners(registry.find("postgres"), route, 0)
+    with listener, socket.create_connection(("127.0.0.1", listener.port), _SECONDS) as client:
+        assert client.recv(1) == b""
 
 
 def test_the_command_for_the_password_is_one_that_a_shell_takes() -> None:

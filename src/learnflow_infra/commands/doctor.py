@@ -16,10 +16,10 @@ from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host import machine, paths
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, run
-from learnflow_infra.kubernetes import manifests, resources
+from learnflow_infra.kubernetes import manifests, resources, versions
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.errors import ApiError
-from learnflow_infra.kubernetes.objects import by_name, condition, name_of, text
+from learnflow_infra.kubernetes.objects import by_name, condition, name_of
 from learnflow_infra.pipeline.capacity import check_capacity, is_default
 from learnflow_infra.report import Check, Report
 from learnflow_infra.settings import mebibytes, shown
@@ -30,6 +30,7 @@ _GIB = 2**30
 _CLUSTER_BYTES = _GIB  # what Kubernetes itself takes on a node
 _DISK_BYTES = 5 * _GIB  # images, the node's state and two small volumes
 _MOST_NAMED = 4
+_NEWER = "Use a newer one, such as `minikube start --kubernetes-version=stable`."
 
 Probe = Callable[[], Iterable[Check]]
 
@@ -136,13 +137,14 @@ def _cluster(
         said = f"the last `up` went to the context {before.context}; {now}"
         remedy = "Start that cluster, or name the one that is meant with --cluster or --context."
         yield Check("last up", said, "warn", remedy)
-    yield _kubectl(provider, deadline)
+    kubectl, check = _kubectl(provider, deadline)
+    yield check
     if state != "running":
         yield Check("cluster", f"{provider.context} is {state}: `up` starts it")
         return
     with Kube(provider.kubectl, provider.context, deadline, request.note) as kube:
         probes: list[tuple[str, Probe]] = [
-            ("cluster", lambda: _server(kube)),
+            ("cluster", lambda: _server(kube, kubectl)),
             ("permissions", lambda: _permissions(kube, request.settings.cluster.namespace)),
             ("room", lambda: _capacity(request, kube)),
             ("services", lambda: _services(request, kube)),
@@ -153,21 +155,27 @@ def _cluster(
                 yield from found
 
 
-def _kubectl(provider: Provider, deadline: Deadline) -> Check:
+def _kubectl(provider: Provider, deadline: Deadline) -> tuple[str, Check]:
+    """Its version, empty where it has none, and what is said of it."""
     argv = [*provider.kubectl, "version", "--client", "--output=json"]
     try:
         answer = run(argv, deadline=deadline)
         version = json.loads(answer.stdout)["clientVersion"]["gitVersion"]
     except (CommandFailed, ValueError, LookupError, TypeError) as error:
         if provider.state(deadline) == "absent":
-            return Check("kubectl", "comes with the cluster", "-")
+            return "", Check("kubectl", "comes with the cluster", "-")
         message = f"{' '.join(argv[:2])}: {error}"[:300]
-        return Check.failed("kubectl", finding("kubectl-failed", message))
-    return Check("kubectl", f"{version}, from {Path(argv[0]).name}")
+        return "", Check.failed("kubectl", finding("kubectl-failed", message))
+    return version, Check("kubectl", f"{version}, from {Path(argv[0]).name}")
 
 
-def _server(kube: Kube) -> Iterable[Check]:
-    version = text(kube.request("GET", "version").get("gitVersion"))
+def _server(kube: Kube, kubectl: str) -> Iterable[Check]:
+    version = versions.of_server(kube)
+    if said := versions.too_old(version):
+        yield Check("versions", said, "warn", _NEWER)
+    if said := versions.apart(kubectl, version):
+        remedy = f"Put a kubectl of {versions.fitting(version)} first on the PATH."
+        yield Check("versions", said, "warn", remedy)
     said = f"{kube.context}, Kubernetes {version}"
     try:
         nodes = kube.list("Node")

@@ -18,6 +18,7 @@ from learnflow_infra.findings.failures import Failure
 from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host import x509
 from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.kubernetes import versions
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.pipeline import apply, credentials
 from learnflow_infra.pipeline.capacity import check_capacity
@@ -61,6 +62,7 @@ def up(request: Request) -> Report:
         steps.end("images")
         # Nothing is written where it cannot fit.
         capacity = check_capacity(kube, settings, services)
+        notes += filter(None, [versions.too_old(versions.of_server(kube))])
         scope = apply.namespace(kube, settings, changes)
         # Before the objects, which mount them.
         made = credentials.provide(kube, settings, services, scope.objects, changes)
