@@ -37,7 +37,7 @@ HINT = "Get it from the shop.\nReally."
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+    for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "")
 
 
@@ -307,7 +307,14 @@ def test_the_exceptions_are_go_s(
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.1:3128")
     monkeypatch.setenv("no_proxy", exceptions)
-    assert proxies.used_for(url) is used
+    assert proxies.used_for(url) == (("HTTPS_PROXY", "http://192.0.2.1:3128") if used else None)
+
+
+def test_each_scheme_has_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://192.0.2.1:1")  # which kubectl does not heed
+    monkeypatch.setenv("http_proxy", "http://192.0.2.1:2")
+    assert proxies.used_for("https://10.0.0.1") is None
+    assert proxies.used_for("http://10.0.0.1") == ("http_proxy", "http://192.0.2.1:2")
 
 
 def test_what_is_on_this_machine_is_gone_around(

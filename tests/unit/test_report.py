@@ -7,6 +7,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learnflow_infra import report
+from learnflow_infra import report, settings
 from learnflow_infra.findings.causes import CAUSES
 from learnflow_infra.findings.failures import Finding, finding
 from learnflow_infra.findings.verdict import Verdict
@@ -36,6 +38,16 @@ def test_success_for_both_is_at_most_400_bytes_of_text_and_1500_of_json() -> Non
     assert len(report.to_text(GOOD, color=False).encode()) <= 400
     assert len(report.to_json(GOOD).encode()) <= 1500
     valid(report.to_json(GOOD))
+
+
+def test_a_first_up_is_at_most_400_bytes_of_text() -> None:
+    made = ["namespace/learnflow", "configmap/learnflow-settings", "secret/learnflow-authority"]
+    place = settings.shown(Path.cwd() / settings.PLACE)
+    lines = [f"context learnflow-local, namespace learnflow, settings: {place}"]
+    changed = [*made, *(f"secret/{n}" for n in range(24))]
+    verdicts = [replace(each, ready=3, total=3, seconds=12.3) for each in GOOD.services]
+    text = report.to_text(report.Report("up", verdicts, lines=lines, changed=changed), color=False)
+    assert len(text.encode()) <= 400
 
 
 @given(st.lists(st.text(max_size=5000), min_size=1, max_size=30))

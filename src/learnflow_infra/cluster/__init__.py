@@ -56,7 +56,7 @@ def choose(settings: ClusterSettings, deadline: Deadline) -> Provider:
     from learnflow_infra.cluster.local import LocalCluster
     from learnflow_infra.cluster.minikube import Minikube
 
-    if proxies.named():
+    if proxies.are_named():
         proxies.go_around((*LocalCluster.addresses, *Minikube.addresses(deadline)))
     if settings.context:
         return Context(settings.context)

@@ -1,4 +1,4 @@
-"""The proxy that the environment names for HTTPS, read as kubectl and Minikube read it.
+"""The proxy that the environment names, read as kubectl and Minikube read it.
 
 The rule is that of Go's golang.org/x/net/http/httpproxy: upper case goes before lower case,
 ALL_PROXY means nothing, loopback is never proxied, and NO_PROXY lists names, domains, addresses and
@@ -13,29 +13,31 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-_NAMES = ("HTTPS_PROXY", "https_proxy")
+_NAMES = {"https": ("HTTPS_PROXY", "https_proxy"), "http": ("HTTP_PROXY", "http_proxy")}
 _EXCEPTIONS = ("NO_PROXY", "no_proxy")
 # A user's name and password in a URL, also in one that is none by the rules.
 _USER_INFO = re.compile(r"//[^/\"'@]*@")
 
 
-def named() -> tuple[str, str] | None:
-    """The variable that is heeded, and the URL that it leads to, as it may be shown."""
-    name = _first(_NAMES)
-    return (name, without_password(os.environ[name])) if name else None
+def are_named() -> bool:
+    """Whether there is any."""
+    return any(map(_first, _NAMES.values()))
 
 
-def used_for(url: str) -> bool:
-    """Whether a request to a URL goes through the proxy of the environment."""
-    host = urlsplit(url).hostname or ""
+def used_for(url: str) -> tuple[str, str] | None:
+    """The variable that a request to a URL is led away by, and the proxy that it leads to, as it
+    may be shown; None where it goes straight."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    name = _first(_NAMES.get(parts.scheme, ()))
     exceptions = os.environ.get(_first(_EXCEPTIONS) or "", "")
-    direct = host == "localhost" or _is_loopback(host)
-    return named() is not None and not direct and not _listed(host, exceptions)
+    direct = host == "localhost" or _is_loopback(host) or _listed(host, exceptions)
+    return None if name is None or direct else (name, without_password(os.environ[name]))
 
 
 def go_around(addresses: Iterable[str]) -> None:
     """Except addresses and networks from the proxy, for this process and all that it starts."""
-    if named() is None:
+    if not are_named():
         return
     listed = os.environ.get(_first(_EXCEPTIONS) or "", "")
     there = [each.strip() for each in listed.split(",") if each.strip()]

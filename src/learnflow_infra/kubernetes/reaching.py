@@ -53,10 +53,8 @@ def through_proxy(entry: Entry) -> str:
     """Which proxy requests go through, in words; empty without one."""
     if entry.proxy:
         return f"the kubeconfig's proxy-url leads to {proxies.without_password(entry.proxy)}"
-    found = proxies.named()
-    if found is None or not proxies.used_for(entry.server):
-        return ""
-    return f"{found[0]} leads to {found[1]}"
+    found = proxies.used_for(entry.server)
+    return f"{found[0]} leads to {found[1]}" if found else ""
 
 
 def _of_plugin(context: str, reason: str, entry: Entry, words: str) -> Finding:

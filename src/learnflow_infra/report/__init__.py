@@ -21,6 +21,7 @@ from learnflow_infra.findings.verdict import Verdict
 SCHEMA = "learnflow-infra/report/v1"
 _MOST_FINDINGS = 5
 _MOST_ROW = 200
+_MOST_CHANGES = 2
 _MOST_BYTES = 2000
 _MOST_JSON_BYTES = 4000
 _MOST_PROGRESS = 100
@@ -209,7 +210,8 @@ def _row(check: Check, color: bool) -> list[str]:
 def _changes(changed: Sequence[str]) -> str:
     if not changed:
         return "nothing to change"
-    shown = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
+    more = len(changed) - _MOST_CHANGES
+    shown = ", ".join(changed[:_MOST_CHANGES]) + (f" and {more} more" if more > 0 else "")
     return f"changed: {shown}"
 
 

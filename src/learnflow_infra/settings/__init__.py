@@ -105,10 +105,12 @@ def _nearest() -> Path | None:
 
 
 def shown(file: Path | None) -> str:
-    """A settings file in a few words: its path from the working folder where it lies below."""
+    """A settings file in few bytes: its place in the working folder's project, else its path."""
     if file is None:
         return f"the defaults, no {FILE_NAME} found"
-    path = str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
+    if file == Path.cwd() / PLACE:
+        return f"{PLACE.parts[0]}/…/{FILE_NAME}"
+    path = str(file)
     return path if len(path) <= _MOST_SHOWN else f"…{path[1 - _MOST_SHOWN :]}"
 
 
