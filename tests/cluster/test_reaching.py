@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,6 +89,32 @@ def test_a_plugin_asks_the_person_and_is_waited_for(
     (tmp_path / "logged-in").touch()
     stdout, _ = process.communicate(timeout=60)
     assert process.returncode == 0, stdout
+
+
+def test_a_login_that_nobody_ends_is_the_deadline_s_and_leaves_nothing(
+    plugin: tuple[Person, dict[str, str]], tmp_path: Path
+) -> None:
+    person, environment = plugin
+    install(tmp_path)
+    limited = ("status", "--context", "shop", "--timeout", "3", "--json")
+    answer = person.run(*limited, timeout=60, **environment)
+    assert (answer.exit_code, answer.codes) == (5, ["deadline-passed"])
+    assert "the credential plug-in shop-login" in answer.json["findings"][0]["message"]
+    left = subprocess.run(["pgrep", "-f", str(tmp_path / "shop-login")], capture_output=True)
+    assert not left.stdout
+
+
+def test_a_plugin_that_talks_without_end_is_heard_for_a_while(
+    plugin: tuple[Person, dict[str, str]], tmp_path: Path
+) -> None:
+    person, environment = plugin
+    file = tmp_path / "shop-login"
+    file.write_text("#!/bin/sh\nyes '\033[2Jlog in' | head -c 1000000 >&2\nexit 1\n")
+    file.chmod(0o755)
+    answer = person.run("status", "--context", "shop", "--json", timeout=60, **environment)
+    assert (answer.exit_code, answer.codes) == (3, ["credential-plugin-failed"])
+    assert len(answer.stderr) < 8000
+    assert "\033" not in answer.stderr
 
 
 def test_a_plugin_that_fails_is_told_with_its_last_words(

@@ -12,8 +12,8 @@ from collections.abc import Callable
 _KEPT_BYTES = 4096
 _LAST_SECONDS = 1.0  # for its last words, once it has ended or failed
 _UNFINISHED_SECONDS = 0.2  # a question ends without a line's end
-_MOST_LINES = 50
-_MOST_LINE = 500
+_MOST_LINES = 20
+_MOST_LINE = 300
 _MOST_WORDS = 300
 # The header of klog: severity, month and day.
 _LOGGED = re.compile(r"[IWEF]\d{4} ")
@@ -26,7 +26,7 @@ _NO_CREDENTIALS = "getting credentials: "
 class Output:
     """Takes all that comes from a descriptor, so that nobody who prints waits for a reader.
 
-    What is not kubectl's own goes to `pass_on`, line by line, up to 50: kubectl runs the context's
+    What is not kubectl's own goes to `pass_on`, line by line, up to 20: kubectl runs the context's
     credential plug-in, which asks the user on standard error.
     """
 
