@@ -94,13 +94,14 @@ def test_a_kubelet_that_is_coming_back_is_no_missing_cluster(
     [
         (
             status(
-                403,
-                "Forbidden",
+                422,
+                "Invalid",
                 "pods \"kafka-0\" is forbidden: ValidatingAdmissionPolicy 'tuesday' with binding "
                 "'tuesday' denied request: not on a Tuesday",
             ),
             "stream-refused",
         ),
+        (status(403, "Forbidden", "pods is forbidden: not on a Tuesday"), "stream-refused"),
         (status(400, "", 'admission webhook "t" denied the request: no'), "stream-refused"),
         (status(500, "InternalError", 'failed calling webhook "t": refused'), "webhook-failing"),
         (

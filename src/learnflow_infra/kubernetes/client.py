@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlencode
@@ -30,6 +31,7 @@ _MOST_BYTES = 2**28  # of one answer; a pod is a few thousand
 _MOST_ERROR_BYTES = 2**16
 _ABSENT = "NotFound"
 _FORBIDDEN, _GONE = 403, 410
+_DENIED = re.compile("denied (the )?request")  # a webhook's words, and a policy's
 _MARKS = {"kind", "type", "gitVersion"}  # of an object, a watch's event, the server's version
 
 
@@ -287,7 +289,7 @@ class Kube:
             said = f"a stream to a pod: {error.message}"
             if "failed calling webhook" in error.message:
                 raise Failure(finding("webhook-failing", said)) from error
-            if error.code == _FORBIDDEN or "denied the request" in error.message:
+            if error.code == _FORBIDDEN or _DENIED.search(error.message):
                 raise Failure(finding("stream-refused", said)) from error
             raise
         except TimeoutError as error:
