@@ -13,10 +13,12 @@ from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.resources import rules
 from learnflow_infra.pipeline import apply
 from learnflow_infra.report import Report
+from learnflow_infra.settings import shown
 
 NAME = "learnflow-infra"
 _API = "rbac.authorization.k8s.io/v1"
 _HEADER = f"""\
+# Settings: %(settings)s
 # All that {NAME} asks of a cluster, for an administrator to apply. Then, for each user:
 #   kubectl create rolebinding NAME --role={NAME} --user=USER --namespace=%(namespace)s
 #   kubectl create clusterrolebinding NAME --clusterrole={NAME} --user=USER
@@ -45,7 +47,8 @@ def role(request: Request) -> Report:
             "rules": _rules(in_namespace=False),
         },
     ]
-    lines = (_HEADER % {"namespace": namespace} + manifests.to_yaml(objects)).splitlines()
+    header = _HEADER % {"namespace": namespace, "settings": shown(settings.file)}
+    lines = (header + manifests.to_yaml(objects)).splitlines()
     return Report("role", lines=lines, details={"manifests": objects})
 
 

@@ -20,7 +20,7 @@ from learnflow_infra.host import x509
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import versions
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.pipeline import apply, credentials
+from learnflow_infra.pipeline import apply, credentials, declared
 from learnflow_infra.pipeline.capacity import check_capacity
 from learnflow_infra.pipeline.images import supply, with_loading
 from learnflow_infra.pipeline.prove import prove
@@ -53,6 +53,7 @@ def up(request: Request) -> Report:
     provider.up(deadline, say)
     steps.end("cluster")
     with request.api(provider) as kube:
+        declared.require_file(kube, settings)
         if settings.security.encryption:
             x509.load_library()  # while kubectl comes up
         # A pod that is made without its image waits for as long as the kubelet backs off.

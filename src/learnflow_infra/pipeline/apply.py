@@ -31,14 +31,13 @@ def namespace(kube: Kube, settings: Settings, changes: Changes) -> Scope:
     """Make the namespace so; returns what is in it.
 
     A namespace of somebody else's is used as it is. Raises Failure: `namespace-terminating`,
-    `settings-not-found`, `apply-refused`, and what the API raises.
+    `apply-refused`, and what the API raises.
     """
     name = settings.cluster.namespace
     existing = kube.get("Namespace", None, name)
     if existing and existing["metadata"].get("deletionTimestamp"):
         raise Failure(finding("namespace-terminating", f"namespace {name} is being deleted"))
     scope = Scope(scoped(kube, name)) if existing else Scope({}, fresh=True)
-    declared.require_file(settings, scope.objects)
     if existing is None or manifests.in_scope(existing):
         _write(kube, manifests.namespace(settings), existing, changes, fresh=existing is None)
     if settings.file is not None:

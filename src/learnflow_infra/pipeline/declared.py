@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 
 from learnflow_infra.cluster import deployments
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object
-from learnflow_infra.pipeline.scope import Key
 from learnflow_infra.settings import FILE_NAME, Settings
 
 _NAME = "learnflow-settings"
@@ -26,14 +25,17 @@ def record(settings: Settings) -> Object:
     }
 
 
-def require_file(settings: Settings, live: Mapping[Key, Object]) -> None:
+def require_file(kube: Kube, settings: Settings) -> None:
     """Raise Failure(settings-not-found) where the scope was declared by a file and none is there.
 
     Without it all that it declared beyond the defaults would be removed.
     """
-    if settings.file is not None or ("ConfigMap", _NAME) not in live:
-        return
     namespace = settings.cluster.namespace
+    if settings.file is not None:
+        return
+    found = kube.get("ConfigMap", namespace, _NAME)
+    if found is None or not manifests.in_scope(found):
+        return
     before = deployments.last(namespace)
     file = before.settings if before else ""
     where = file or f"a {FILE_NAME} that is not known on this machine"
