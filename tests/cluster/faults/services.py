@@ -119,7 +119,7 @@ def being_replaced(stand: Stand) -> Iterator[None]:
     says="password",
 )
 def changed_password(stand: Stand) -> Iterator[None]:
-    change = {"stringData": {"password": "another"}}
+    change = {"stringData": {"password": "of-the-credentials"}}
     stand.kubectl("patch", "secret", "postgres-credentials", "-p", json.dumps(change))
     yield
 

@@ -139,13 +139,13 @@ def test_a_claim_that_is_being_deleted_goes_with_its_pod(person: Person, elsewhe
 
 
 def test_up_makes_the_connection_and_the_server_one_again(mended: Person) -> None:
-    change = json.dumps({"stringData": {"password": "another"}})
+    change = json.dumps({"stringData": {"password": "written-by-hand"}})
     patch = ("patch", "secret", "postgres-credentials", "-n", NAMESPACE, "-p", change)
     mended.kubectl(*patch)
     for command in ("verify", "diagnose"):
         assert mended.run(command, "--json").codes == ["connection-differs"]
     assert mended.run("up").exit_code == 0
-    assert mended.secret("postgres-connection")["password"] == "another"
+    assert mended.secret("postgres-connection")["password"] == "written-by-hand"
     assert mended.run("verify").exit_code == 0
 
 
