@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from learnflow_infra.cluster.local import layout
+
 from .conftest import NAMESPACE, Answer, Person, WithMinikube
 
 
@@ -104,3 +106,13 @@ def test_a_context_that_is_not_there_is_no_cluster(person: Person) -> None:
     answer = person.run("doctor", "--json", "--context", "nowhere", PATH=path)
     assert answer.exit_code == 3
     assert checks(answer)["cluster"][0] == "FAIL"
+
+
+def test_a_cordoned_cluster_is_warned_of_though_all_pods_run(deployed: Person) -> None:
+    deployed.kubectl("cordon", layout.NAME)
+    try:
+        level, said = checks(deployed.run("doctor", "--json"))["cluster"]
+    finally:
+        deployed.kubectl("uncordon", layout.NAME)
+    assert level == "warn"
+    assert said.endswith(f"every node is cordoned: {layout.NAME}")

@@ -8,6 +8,7 @@ import re
 import signal
 import time
 
+from learnflow_infra.services.kafka.settings import PROBES
 from report_schema import valid
 
 from .conftest import NAMESPACE, Person
@@ -65,31 +66,67 @@ def test_up_again_changes_nothing_and_writes_nothing(deployed: Person) -> None:
 def test_verify_removes_its_probe_data(deployed: Person) -> None:
     assert deployed.run("verify").exit_code == 0
     assert topics(deployed) == ["learnflow.events"]
-    assert tables(deployed) == []
+    assert schemas(deployed) == ["public"]
 
 
 def test_what_a_killed_proof_left_is_removed_and_a_running_ones_is_not(deployed: Person) -> None:
     old, new = (f"{seconds:08x}{'0' * 16}" for seconds in (1_600_000_000, int(time.time())))
     for each in (old, new):
-        deployed.kafka("kafka-topics", "--create", "--topic", f"learnflow.probe-{each}")
-        psql(deployed, f"set role learnflow; create table learnflow_probe_{each} ()")
+        deployed.kafka("kafka-topics", "--create", "--topic", f"infra-probe-{each}")
+        made = f"set role learnflow; create schema learnflow_probe_{each} create table probe ()"
+        psql(deployed, made)
     try:
         assert deployed.run("verify").exit_code == 0
-        assert topics(deployed) == ["learnflow.events", f"learnflow.probe-{new}"]
-        assert tables(deployed) == [f"learnflow_probe_{new}"]
+        assert topics(deployed) == [f"infra-probe-{new}", "learnflow.events"]
+        assert schemas(deployed) == [f"learnflow_probe_{new}", "public"]
     finally:
-        deployed.kafka("kafka-topics", "--delete", "--topic", f"learnflow.probe-({old}|{new})")
-        psql(deployed, f"drop table if exists learnflow_probe_{old}, learnflow_probe_{new}")
+        deployed.kafka("kafka-topics", "--delete", "--topic", f"infra-probe-({old}|{new})")
+        both = f"learnflow_probe_{old}, learnflow_probe_{new}"
+        psql(deployed, f"drop schema if exists {both} cascade")
+
+
+SEEN = """\
+create table seen (name text, persistence "char");
+grant insert on seen to learnflow;
+create function see() returns event_trigger language plpgsql as $$ begin
+  insert into public.seen select object_identity, relpersistence
+    from pg_event_trigger_ddl_commands() join pg_class c on c.oid = objid; end $$;
+create event trigger see on ddl_command_end when tag in ('CREATE TABLE', 'CREATE SCHEMA')
+  execute function see()"""
+
+
+def test_an_application_s_publications_and_patterns_see_no_proof(deployed: Person) -> None:
+    """A publication of all tables has those that are logged, whatever their schema."""
+    psql(deployed, SEEN)
+    try:
+        assert deployed.run("verify", "postgres").exit_code == 0
+        seen = psql(deployed, "select name, persistence from public.seen").split()
+    finally:
+        psql(deployed, "drop event trigger see; drop function see; drop table seen")
+    assert len(seen) >= 2  # by both routes
+    assert all(re.fullmatch(r"learnflow_probe_\w+\.probe\|u", each) for each in seen)
+    assert not re.match("learnflow.*", PROBES)
+
+
+def test_a_database_without_its_public_schema_is_well(deployed: Person) -> None:
+    psql(deployed, "drop schema public")
+    try:
+        for command in ("verify", "up"):
+            answer = deployed.run(command, "postgres")
+            assert answer.exit_code == 0, answer.stdout
+    finally:
+        psql(deployed, "create schema public authorization pg_database_owner")
+
+
+def schemas(person: Person) -> list[str]:
+    query = "select nspname from pg_namespace where nspname !~ '^(pg_|information_)' order by 1"
+    return psql(person, query).split()
 
 
 def topics(person: Person) -> list[str]:
     """Those that are not Kafka's own."""
     listed = person.kafka("kafka-topics", "--list").split()
     return sorted(name for name in listed if not name.startswith("__"))
-
-
-def tables(person: Person) -> list[str]:
-    return psql(person, "select tablename from pg_tables where schemaname = 'public'").split()
 
 
 def psql(person: Person, statement: str) -> str:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from learnflow_infra.pipeline.capacity import free, requests
+import pytest
+from fake_api import Answer, kube, listed, status
+
+from learnflow_infra.findings.failures import Failure
+from learnflow_infra.pipeline.capacity import Capacity, check_capacity, free, requests
+from learnflow_infra.services import registry
+from learnflow_infra.settings import parse
 
 
 def pod(node: str, phase: str, memory: str) -> dict[str, Any]:
@@ -39,3 +48,112 @@ def test_a_pod_asks_for_what_the_scheduler_counts() -> None:
     }
     assert requests(spec)["cpu"] == Decimal("0.95")
     assert requests(spec | {"initContainers": []})["cpu"] == Decimal("0.55")
+
+
+POSTGRES = registry.find("postgres")
+
+
+def node(name: str = "a", memory: str = "4Gi", **spec: Any) -> dict[str, Any]:
+    allocatable = {"cpu": "4", "memory": memory}
+    return {"metadata": {"name": name}, "spec": spec, "status": {"allocatable": allocatable}}
+
+
+def tainted(effect: str, key: str = "reserved") -> dict[str, Any]:
+    return node(taints=[{"key": key, "effect": effect}])
+
+
+class Cluster:
+    """PostgreSQL, deployed with so much memory or not at all, on these nodes."""
+
+    def __init__(self, *nodes: dict[str, Any], deployed: str = "", scaler: bool = False) -> None:
+        self.nodes, self.scaler = nodes, scaler
+        self.workload: dict[str, Any] | None = None
+        self.pods: list[dict[str, Any]] = []
+        if deployed:
+            (workload,) = self.workloads(deployed)
+            spec = workload["spec"]["template"]["spec"] | {"nodeName": "a"}
+            self.workload = workload
+            metadata = {"name": "postgres-0", "uid": "u"}
+            self.pods = [{"metadata": metadata, "spec": spec, "status": {"phase": "Running"}}]
+
+    @staticmethod
+    def settings(memory: str) -> Any:
+        return parse({"postgres": {"memory": memory}}, registry.sections)
+
+    def workloads(self, memory: str) -> list[dict[str, Any]]:
+        made = POSTGRES.objects(self.settings(memory))
+        return [each for each in made if each["kind"] == "StatefulSet"]
+
+    def __call__(self, method: str, target: str) -> Answer:
+        where = target.partition("?")[0]
+        assert method == "GET"
+        if where.endswith("/statefulsets/postgres"):
+            return (
+                Answer(200, json.dumps(self.workload)) if self.workload else status(404, "NotFound")
+            )
+        if where.endswith("/configmaps/cluster-autoscaler-status"):
+            return Answer(200, '{"kind": "ConfigMap"}') if self.scaler else status(403, "Forbidden")
+        if where.endswith("/pods"):
+            return listed(*self.pods)
+        if where.endswith("/nodes"):
+            return listed(*self.nodes)
+        assert where.endswith(("/storageclasses", "/persistentvolumeclaims"))
+        default = {"storageclass.kubernetes.io/is-default-class": "true"}
+        return listed({"metadata": {"name": "standard", "annotations": default}})
+
+    def check(self, folder: Path, memory: str) -> Capacity:
+        with TemporaryDirectory(dir=folder) as own, kube(Path(own), self) as client:
+            return check_capacity(client, self.settings(memory), [POSTGRES])
+
+    def refusal(self, folder: Path, memory: str) -> tuple[str, str]:
+        with pytest.raises(Failure) as raised:
+            self.check(folder, memory)
+        (found,) = raised.value.findings
+        return found.code, found.message
+
+
+def test_a_change_needs_what_its_pods_will_need(tmp_path: Path) -> None:
+    """On a node of 4 GiB, of which the pod that goes has 3."""
+    cluster = Cluster(node(), deployed="3Gi")
+    assert cluster.check(tmp_path, "3Gi").message == "all pods are there"
+    assert "1 pods need" in cluster.check(tmp_path, "3500Mi").message
+    code, message = cluster.refusal(tmp_path, "5Gi")
+    assert code == "room-missing"
+    assert "left once they are replaced: 4.00 CPU and 4096 MiB on a" in message
+
+
+@pytest.mark.parametrize("deployed", ["", "1Gi"])
+@pytest.mark.parametrize(
+    ("kept_off", "why"),
+    [
+        (node(unschedulable=True), "a is cordoned"),
+        (tainted("NoSchedule"), "a is tainted reserved"),
+        (tainted("NoExecute"), "a is tainted reserved"),
+    ],
+    ids=["cordoned", "no schedule", "no execute"],
+)
+def test_nodes_that_take_no_pods_do_not_count(
+    tmp_path: Path, kept_off: dict[str, Any], why: str, deployed: str
+) -> None:
+    refused = Cluster(kept_off, deployed=deployed).refusal(tmp_path, "2Gi")
+    assert refused == ("unschedulable-taint", f"no node takes pods: {why}")
+    code, message = Cluster(kept_off, node("b", "1Gi"), deployed=deployed).refusal(tmp_path, "2Gi")
+    assert code == "room-missing"
+    assert "on b" in message and "on a" not in message
+
+
+@pytest.mark.parametrize(
+    "soft", [tainted("PreferNoSchedule"), tainted("NoSchedule", "node.kubernetes.io/not-ready")]
+)
+def test_a_taint_that_may_pass_or_only_prefers_is_left_to_the_scheduler(
+    tmp_path: Path, soft: dict[str, Any]
+) -> None:
+    assert "1 pods need" in Cluster(soft).check(tmp_path, "1Gi").message
+
+
+def test_a_cluster_that_scales_itself_is_warned_of(tmp_path: Path) -> None:
+    cluster = Cluster(node(memory="1Gi"), scaler=True)
+    assert cluster.check(tmp_path, "2Gi").note.endswith("scales: cluster-autoscaler-status")
+    labelled = node(memory="1Gi")
+    labelled["metadata"]["labels"] = {"karpenter.sh/nodepool": "default"}
+    assert "scales: karpenter.sh/nodepool" in Cluster(labelled).check(tmp_path, "2Gi").note

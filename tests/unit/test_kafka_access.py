@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from learnflow_infra import settings
 from learnflow_infra.services.kafka import config as kafka_config
 from learnflow_infra.services.kafka.service import Kafka
-from learnflow_infra.services.kafka.settings import KafkaSettings
+from learnflow_infra.services.kafka.settings import PROBES, KafkaSettings
 from learnflow_infra.services.kafka.users import Acl, acls
 from learnflow_infra.services.registry import sections
 
@@ -22,6 +22,8 @@ def parsed(**kafka: object) -> settings.Settings:
 
 def test_the_application_owns_what_begins_with_its_prefixes_and_nothing_else() -> None:
     assert acls(parsed(user="shop", user_prefixes=["shop.", "cart."]).of(KafkaSettings)) == {
+        Acl("User:shop", "ALL", "TOPIC", PROBES)
+    } | {
         Acl("User:shop", "ALL", resource, prefix)
         for resource in ("TOPIC", "GROUP", "TRANSACTIONAL_ID")
         for prefix in ("shop.", "cart.")

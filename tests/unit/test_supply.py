@@ -12,7 +12,7 @@ from learnflow_infra import image_builder
 from learnflow_infra.cluster import canonical
 from learnflow_infra.cluster.context import Context
 from learnflow_infra.cluster.local import LocalCluster
-from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, Completed
 from learnflow_infra.image_builder.recipe import Recipe
@@ -153,9 +153,17 @@ def test_images_that_are_there_are_neither_pulled_nor_built(built: list[str]) ->
 
 def test_an_image_without_a_recipe_is_refused_with_those_that_there_are(built: list[str]) -> None:
     settings = parse({"postgres": {"image": "postgres:9"}}, registry.sections)
-    with pytest.raises(Failure) as failure:
-        supply(Node(registry=[KAFKA]), settings, registry.of(settings), Deadline(5), lambda _: None)
-    (finding,) = failure.value.findings
-    assert finding.code == "image-build-failed"
-    for named in ("postgres:9", KAFKA, POSTGRES):
-        assert named in finding.message
+    node = Node(registry=[KAFKA])
+
+    def refused(reason: str) -> Finding:
+        node.refusal = reason
+        with pytest.raises(Failure) as failure:
+            supply(node, settings, registry.of(settings), Deadline(5), lambda _: None)
+        (finding,) = failure.value.findings
+        return finding
+
+    unreached = refused("dial tcp: lookup registry: no such host")
+    assert unreached.code == "image-not-buildable"
+    for named in ("postgres:9", KAFKA, POSTGRES, "no such host"):
+        assert named in unreached.message
+    assert refused("docker.io/library/postgres:9: not found").code == "image-not-found"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from learnflow_infra import cluster
@@ -16,7 +17,9 @@ from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object, at, name_of
+from learnflow_infra.pipeline import credentials
 from learnflow_infra.report import Report
+from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
 
 _KINDS = (*workloads.KINDS, "Pod", "PersistentVolumeClaim", "Service")
@@ -93,14 +96,25 @@ def _services(
     own = {
         name_of(each): each for each in listed["StatefulSet"] if _is_service("StatefulSet", each)
     }
-    return [
-        evidence.explain(
-            *(kube, settings, service, own.get(service.name)),
-            *(listed["Pod"], listed["PersistentVolumeClaim"]),
-        )
-        for service in request.services
-        if always or service.name in own
-    ]
+    found = []
+    for service in request.services:
+        workload = own.get(service.name)
+        if workload or always:
+            pods, claims = listed["Pod"], listed["PersistentVolumeClaim"]
+            state = evidence.explain(kube, settings, service, workload, pods, claims)
+            found.append(_with_secrets(kube, settings, service, state) if workload else state)
+    return found
+
+
+def _with_secrets(kube: Kube, settings: Settings, service: Service, state: State) -> State:
+    """The state, and what is wrong with what applications bind to."""
+    try:
+        credentials.read(kube, settings, service)
+    except Failure as failure:
+        if failure.of_cluster:
+            raise
+        return replace(state, findings=(*state.findings, *failure.of(service.name)))
+    return state
 
 
 def _others(

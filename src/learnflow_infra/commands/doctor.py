@@ -19,7 +19,7 @@ from learnflow_infra.host.process import CommandFailed, run
 from learnflow_infra.kubernetes import manifests, resources, versions
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.errors import ApiError
-from learnflow_infra.kubernetes.objects import by_name, condition, name_of
+from learnflow_infra.kubernetes.objects import at, by_name, condition, name_of
 from learnflow_infra.pipeline.capacity import check_capacity, is_default
 from learnflow_infra.report import Check, Report
 from learnflow_infra.settings import mebibytes, shown
@@ -189,6 +189,9 @@ def _server(kube: Kube, kubectl: str) -> Iterable[Check]:
     elif unready:
         said += f"; not Ready: {', '.join(unready[:_MOST_NAMED])}"
         yield Check("cluster", said, "warn", "Look at it with `kubectl describe node`.")
+    elif nodes and all(at(each, "spec", "unschedulable") for each in nodes):
+        said += f"; every node is cordoned: {', '.join(map(name_of, nodes[:_MOST_NAMED]))}"
+        yield Check("cluster", said, "warn", "Let one take pods again: `kubectl uncordon`.")
     else:
         yield Check("cluster", f"{said}, nodes: {len(nodes)}")
 

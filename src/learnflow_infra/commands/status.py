@@ -12,7 +12,7 @@ from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host import x509
 from learnflow_infra.kubernetes import manifests, secrets
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object, condition
+from learnflow_infra.kubernetes.objects import Object, at, condition, objects, text
 from learnflow_infra.pipeline.scope import Key, scoped
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service
@@ -27,15 +27,15 @@ def status(request: Request) -> Report:
     rows: list[dict[str, Any]] = []
     with request.api(provider) as kube:
         x509.load_library()  # while kubectl comes up
-        objects = scoped(kube, namespace)
+        there = scoped(kube, namespace)
         pods = kube.list("Pod", namespace, manifests.SCOPE_SELECTOR)
         for service in request.services:
-            workload = objects.get(("StatefulSet", service.name))
+            workload = there.get(("StatefulSet", service.name))
             state = judge(service.name, workload, pods, len(service.pods(settings)))
             own = manifests.selector(service.name).items()
             claims = {
                 name: claim
-                for (kind, name), claim in objects.items()
+                for (kind, name), claim in there.items()
                 if kind == "PersistentVolumeClaim" and own <= claim["metadata"]["labels"].items()
             }
             rows.append(
@@ -43,8 +43,8 @@ def status(request: Request) -> Report:
                     "service": service.name,
                     "deployed": workload is not None,
                     "pods": {"ready": state.ready, "total": state.total},
-                    "image": settings.services[service.name].image,
-                    "certificate_ends": _certificate_ends(objects, service),
+                    "image": _image(workload) or settings.services[service.name].image,
+                    "certificate_ends": _certificate_ends(there, service, workload),
                     "volumes": {
                         name: claim.get("status", {}).get("phase", "Unknown")
                         for name, claim in sorted(claims.items())
@@ -81,15 +81,22 @@ def _unready(kube: Kube) -> list[str]:
     return [each["metadata"]["name"] for each in nodes if condition(each, "Ready") != "True"]
 
 
-def _certificate_ends(objects: Mapping[Key, Object], service: Service) -> str | None:
-    """The day on which a service's certificate ends; None where clients are told of none."""
+def _image(workload: Object | None) -> str:
+    """The image that the pods run, or shall run next."""
+    (container, *_) = (*objects(at(workload, "spec", "template", "spec", "containers")), {})
+    return text(container.get("image"))
 
-    def values(name: str) -> dict[str, str]:
-        return secrets.decoded(objects.get(("Secret", name), {}))
 
-    if "ca.crt" not in values(f"{service.name}-connection"):
+def _certificate_ends(
+    there: Mapping[Key, Object], service: Service, workload: Object | None
+) -> str | None:
+    """The day on which the certificate of a service's server ends; None where it has none."""
+    name = authority.server_secret(service.name)
+    volumes = objects(at(workload, "spec", "template", "spec", "volumes"))
+    if not any(at(each, "secret", "secretName") == name for each in volumes):
         return None
-    ends = x509.expires_at(values(authority.server_secret(service.name)).get("tls.crt", ""))
+    values = secrets.decoded(there.get(("Secret", name), {}))
+    ends = x509.expires_at(values.get("tls.crt", ""))
     return str(ends.date()) if ends else "unknown"
 
 

@@ -571,6 +571,13 @@ register(
         "Correct image in infra.toml.",
     ),
     Cause(
+        "image-not-buildable",
+        Exit.UNHEALTHY,
+        "An image that no registry gave is none of those that can be built from packages.",
+        "Correct image in infra.toml or leave it out; or load the image into the cluster, where "
+        "its registry cannot be reached from here.",
+    ),
+    Cause(
         "image-denied",
         Exit.UNHEALTHY,
         "The registry does not let the cluster have the image.",
@@ -719,6 +726,14 @@ register(
         Exit.UNHEALTHY,
         "The connection Secret is not there.",
         "Run `learnflow-infra up`, which makes it again.",
+    ),
+    Cause(
+        "connection-differs",
+        Exit.UNHEALTHY,
+        "The connection Secret, which applications bind to, is not what the settings and the "
+        "credentials Secret make it: somebody changed one of them since the last `up`.",
+        "Run `learnflow-infra up`, which writes it and sets the server's passwords; then restart "
+        "what was bound to it.",
     ),
     Cause(
         "image-load-failed",

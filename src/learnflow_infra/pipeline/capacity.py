@@ -1,5 +1,5 @@
-"""Whether what will be added fits: requests against what the nodes have left, volumes against
-the classes that exist."""
+"""Whether what is added or replaced fits: requests against what the nodes have left, volumes
+against the classes that exist."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from decimal import Decimal
 from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, at, objects, text, uid_of
 from learnflow_infra.kubernetes.quantities import quantity
+from learnflow_infra.pipeline.apply import satisfied
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
 
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 _RESOURCES = ("cpu", "memory")
+_MOST_NODES = 3
+# What Cluster Autoscaler (its status, by default there), Karpenter and EKS Auto Mode leave behind.
+_AUTOSCALER = "cluster-autoscaler-status"
+_SCALERS = ("cluster-autoscaler.kubernetes.io/", "karpenter.sh/", "eks.amazonaws.com/compute-type")
 # Less than this left is tight.
 _TIGHT_SHARE = Decimal("0.1")
 _TIGHT_BYTES = Decimal(256 * 2**20)
@@ -33,20 +38,35 @@ class Capacity:
     """What a person should know although it fits: that it does so tightly, or is not known."""
 
 
-def check_capacity(kube: Kube, settings: Settings, services: Sequence[Service]) -> Capacity:
-    """Raise Failure(room-missing, storage-class-missing) where what is missing cannot fit.
+@dataclass(frozen=True)
+class _Change:
+    """What a service's pods will need, and those that make room for it."""
 
-    Where the person may not read nodes or pods of the cluster, the scheduler decides instead.
+    service: Service
+    workload: Object
+    """As it is desired."""
+    count: int
+    """How many pods are to be made."""
+    replaced: Sequence[Object]
+    """The pods that go for it."""
+
+
+def check_capacity(kube: Kube, settings: Settings, services: Sequence[Service]) -> Capacity:
+    """Raise Failure(room-missing, unschedulable-taint, storage-class-missing) where the pods that
+    are missing, or that a change replaces, cannot fit.
+
+    Where the person may not read nodes or pods of the cluster, the scheduler decides instead; a
+    cluster that scales itself may make room.
     """
     namespace = settings.cluster.namespace
-    added = [
-        (service, workload, count)
+    changes = [
+        change
         for service in services
         for workload in service.objects(settings)
         if workload["kind"] == "StatefulSet"
-        if (count := workload["spec"]["replicas"] - _present(kube, "Pod", namespace, service)) > 0
+        if (change := _change(kube, namespace, service, workload)).count
     ]
-    if not added:
+    if not changes:
         return Capacity("all pods are there")
     try:
         nodes, pods, classes = kube.list("Node"), kube.list("Pod"), kube.list("StorageClass")
@@ -56,31 +76,34 @@ def check_capacity(kube: Kube, settings: Settings, services: Sequence[Service]) 
                 failure.findings[0].message, "capacity not known: permission is missing"
             )
         raise
-    if nodes and all(each.get("spec", {}).get("unschedulable") for each in nodes):
-        names = ", ".join(each["metadata"]["name"] for each in nodes[:3])
-        raise Failure(finding("unschedulable-taint", f"every node is cordoned: {names}"))
-    needs = [
-        (service.name, requests(workload["spec"]["template"]["spec"]))
-        for service, workload, count in added
-        for _ in range(count)
-    ]
-    found, capacity = _fit(needs, nodes, pods)
-    for service, workload, _ in added:
-        claim = workload["spec"]["volumeClaimTemplates"][0]["spec"]
-        replicas = workload["spec"]["replicas"]
-        if _present(kube, "PersistentVolumeClaim", namespace, service) < replicas:
-            found += _no_class(service.name, claim.get("storageClassName"), classes)
+    found, capacity = _fit(changes, nodes, pods)
+    if found and (how := _scales_itself(kube, nodes)):
+        capacity = Capacity(found[0].message, f"{found[0].message}; the cluster scales: {how}")
+        found = []
+    for change in changes:
+        claim = change.workload["spec"]["volumeClaimTemplates"][0]["spec"]
+        claims = kube.list(
+            "PersistentVolumeClaim", namespace, manifests.selector_text(change.service.name)
+        )
+        if len(claims) < change.workload["spec"]["replicas"]:
+            found += _no_class(change.service.name, claim.get("storageClassName"), classes)
     if found:
         raise Failure(*found)
     return capacity
 
 
-def _present(kube: Kube, kind: str, namespace: str, service: Service) -> int:
-    return len(kube.list(kind, namespace, manifests.selector_text(service.name)))
+def _change(kube: Kube, namespace: str, service: Service, workload: Object) -> _Change:
+    pods = kube.list("Pod", namespace, manifests.selector_text(service.name))
+    missing = max(workload["spec"]["replicas"] - len(pods), 0)
+    live = kube.get("StatefulSet", namespace, service.name)
+    template = workload["spec"]["template"]
+    if live is None or satisfied(template, at(live, "spec", "template")):
+        return _Change(service, workload, missing, ())
+    return _Change(service, workload, workload["spec"]["replicas"], pods)
 
 
 def free(nodes: Sequence[Object], pods: Sequence[Object]) -> dict[str, Amounts]:
-    """What each schedulable node has left: cores and bytes."""
+    """What each node that takes pods has left: cores and bytes."""
     left = _allocatable(nodes)
     for pod in pods:
         node = left.get(pod.get("spec", {}).get("nodeName", ""))
@@ -97,8 +120,38 @@ def _allocatable(nodes: Sequence[Object]) -> dict[str, Amounts]:
             for name in _RESOURCES
         }
         for node in nodes
-        if not node.get("spec", {}).get("unschedulable")
+        if not _keeps_off(node)
     }
+
+
+def _keeps_off(node: Object) -> str:
+    """Why a node takes no new pods of ours, which tolerate nothing. What Kubernetes itself taints
+    a node for may pass, and the scheduler tells it."""
+    if at(node, "spec", "unschedulable"):
+        return "cordoned"
+    return next(
+        (
+            f"tainted {key}"
+            for each in objects(at(node, "spec", "taints"))
+            if each.get("effect") in ("NoSchedule", "NoExecute")
+            and not (key := text(each.get("key"))).startswith("node.kubernetes.io/")
+        ),
+        "",
+    )
+
+
+def _scales_itself(kube: Kube, nodes: Sequence[Object]) -> str:
+    """By what the cluster adds nodes, where that can be seen."""
+    for node in nodes:
+        meta = node["metadata"]
+        for key in (*(meta.get("labels") or ()), *(meta.get("annotations") or ())):
+            if key.startswith(_SCALERS):
+                return str(key)
+    try:
+        status = kube.get("ConfigMap", "kube-system", _AUTOSCALER)
+    except Failure:  # most people may not
+        return ""
+    return "" if status is None else _AUTOSCALER
 
 
 def requests(pod: Object) -> Amounts:
@@ -120,10 +173,22 @@ def _request(container: Object, name: str) -> Decimal:
 
 
 def _fit(
-    needs: Sequence[tuple[str, Amounts]], nodes: Sequence[Object], pods: Sequence[Object]
+    changes: Sequence[_Change], nodes: Sequence[Object], pods: Sequence[Object]
 ) -> tuple[list[Finding], Capacity]:
     """First fit, the largest first: what does not fit so will hardly fit otherwise."""
-    left = free(nodes, pods)
+    needs = [
+        (change.service.name, requests(change.workload["spec"]["template"]["spec"]))
+        for change in changes
+        for _ in range(change.count)
+    ]
+    services = ", ".join(change.service.name for change in changes)
+    kept_off = {each["metadata"]["name"]: _keeps_off(each) for each in nodes}
+    if nodes and all(kept_off.values()):
+        why = ", ".join(f"{name} is {reason}" for name, reason in [*kept_off.items()][:_MOST_NODES])
+        message = f"no node takes pods: {why}"
+        return [finding("unschedulable-taint", message, service=services)], Capacity(message)
+    going = {uid_of(pod) for change in changes for pod in change.replaced}
+    left = free(nodes, [pod for pod in pods if uid_of(pod) not in going])
     remaining = {node: dict(values) for node, values in left.items()}
     unplaced = []
     for service, need in sorted(needs, key=lambda each: each[1]["memory"], reverse=True):
@@ -138,7 +203,7 @@ def _fit(
     wanted = f"{len(needs)} pods need {_amount(sum_)}"
     if unplaced:
         service = ", ".join(dict.fromkeys(unplaced))
-        message = f"{wanted}; left: {_amounts(left)}"
+        message = f"{wanted}; left{' once they are replaced' if going else ''}: {_amounts(left)}"
         return [finding("room-missing", message, service=service)], Capacity(message)
     return [], Capacity(f"{wanted}; then left: {_amounts(remaining)}", _tight(remaining, nodes))
 
@@ -157,7 +222,7 @@ def _tight(remaining: Mapping[str, Amounts], nodes: Sequence[Object]) -> str:
 def _amounts(nodes: Mapping[str, Amounts]) -> str:
     """Those of the roomiest nodes."""
     roomiest = sorted(nodes.items(), key=lambda each: each[1]["memory"], reverse=True)
-    listed = [f"{_amount(values)} on {node}" for node, values in roomiest[:3]]
+    listed = [f"{_amount(values)} on {node}" for node, values in roomiest[:_MOST_NODES]]
     if len(roomiest) > len(listed):
         listed.append(f"less on {len(roomiest) - len(listed)} more")
     return ", ".join(listed) or "no node takes pods"

@@ -20,6 +20,8 @@ from learnflow_infra.services import Secrets, Service
 from learnflow_infra.services.shared import authority, passwords
 from learnflow_infra.settings import Settings
 
+_MOST_KEYS = 4
+
 
 @dataclass(frozen=True)
 class Credentials:
@@ -58,20 +60,42 @@ def provide(
 
 
 def read(kube: Kube, settings: Settings, service: Service) -> Secrets:
-    """The values of a deployed service's Secrets.
+    """The values of a deployed service's Secrets, which say the same.
 
-    Raises Failure: `connection-missing`, `credentials-missing`.
+    Raises Failure: `connection-missing`, `credentials-missing`, `connection-differs`.
     """
+    namespace = settings.cluster.namespace
+    found = kube.list("Secret", namespace, manifests.selector_text(service.name))
+    there = {each["metadata"]["name"]: decoded(each) for each in found}
 
     def values(what: str) -> dict[str, str]:
         name = f"{service.name}-{what}"
-        secret = kube.get("Secret", settings.cluster.namespace, name)
-        if secret is None:
-            message = f"the Secret {name} is not there"
-            raise Failure(finding(f"{what}-missing", message, service=service.name))
-        return decoded(secret)
+        if name not in there:
+            raise _missing(service, what, name)
+        return there[name]
 
-    return Secrets(values("connection"), values("credentials"))
+    secrets = Secrets(values("connection"), values("credentials"))
+    # Of the authority's certificate, the servers' own is the proof.
+    known = secrets.credentials
+    try:
+        wanted = service.connections(settings, known, secrets.connection.get("ca.crt", ""))
+    except KeyError as error:
+        message = f"the Secret {service.name}-credentials has no {error.args[0]}"
+        raise Failure(finding("credentials-missing", message, service=service.name)) from error
+    for each in wanted:
+        name = each["metadata"]["name"]
+        if name not in there:
+            raise _missing(service, "connection", name)
+        right, held = decoded(each), there[name]
+        if keys := [key for key in right if key != "ca.crt" and held.get(key) != right[key]]:
+            said = f"the Secret {name} differs in {', '.join(keys[:_MOST_KEYS])}"
+            raise Failure(finding("connection-differs", said, service=service.name))
+    return secrets
+
+
+def _missing(service: Service, what: str, name: str) -> Failure:
+    message = f"the Secret {name} is not there"
+    return Failure(finding(f"{what}-missing", message, service=service.name))
 
 
 def _authority(

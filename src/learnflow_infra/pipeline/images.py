@@ -10,12 +10,15 @@ from pathlib import Path
 from learnflow_infra.cluster import Provider, Say, canonical
 from learnflow_infra.cluster.context import how_to_load
 from learnflow_infra.diagnosis.reasons import cause_of
+from learnflow_infra.diagnosis.symptoms import short
 from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
 
+# What a registry that was reached says of an image.
+_FINAL = {"image-denied", "image-name-invalid", "image-not-found"}
 _PULL_CODES = {
     "image-absent",
     "image-denied",
@@ -47,9 +50,9 @@ def supply(
         if source != "packages":
             say(f"{provider.context}: its nodes pull {', '.join(wanted)} themselves")
             return {}
-        built = _built(services, wanted, deadline, say)
+        built = _built(services, dict.fromkeys(wanted, ""), deadline, say)
         return {each: how_to_load(provider.context, archive) for each, archive in built.items()}
-    missing = [each for each in wanted if canonical(each) not in present]
+    missing = {each: "" for each in wanted if canonical(each) not in present}
     if missing and source != "packages":
         missing = _pulled(provider, missing, source, deadline, say)
     if missing:
@@ -68,9 +71,9 @@ def with_loading(findings: Iterable[Finding], image: str, loading: str) -> list[
 
 
 def _pulled(
-    provider: Provider, references: Sequence[str], source: str, deadline: Deadline, say: Say
-) -> list[str]:
-    """Pull side by side, and return those that did not come."""
+    provider: Provider, references: Iterable[str], source: str, deadline: Deadline, say: Say
+) -> dict[str, str]:
+    """Pull side by side, and return those that did not come, each with the reason."""
     for each in references:
         say(f"{each}: pulling")
 
@@ -81,20 +84,20 @@ def _pulled(
             return error.reason if isinstance(error, CommandFailed) else str(error)
         return ""
 
-    with ThreadPoolExecutor(len(references)) as pool:
+    with ThreadPoolExecutor() as pool:
         refusals = dict(zip(references, pool.map(pull, references), strict=True))
     absent = _absent(provider, references, deadline)
     if absent and source == "registry":
         raise Failure(*(_refused(each, refusals[each]) for each in absent))
     for each in absent:
         say(f"{each}: no registry gave it{f' ({why})' if (why := refusals[each]) else ''}")
-    return absent
+    return {each: refusals[each] for each in absent}
 
 
 def _load(
     provider: Provider,
     services: Sequence[Service],
-    references: Sequence[str],
+    references: Mapping[str, str],
     deadline: Deadline,
     say: Say,
 ) -> None:
@@ -110,28 +113,30 @@ def _load(
 
 
 def _built(
-    services: Sequence[Service], references: Sequence[str], deadline: Deadline, say: Say
+    services: Sequence[Service], references: Mapping[str, str], deadline: Deadline, say: Say
 ) -> dict[str, Path]:
-    """The archives of the compatible images, built side by side."""
+    """The archives of the compatible images, built side by side; the references come with the
+    reason why they could not be pulled."""
     from learnflow_infra import image_builder
 
     recipes = {each.recipe.reference: each.recipe for each in services if each.recipe}
 
     def archive(reference: str) -> Path:
         if (recipe := recipes.get(reference)) is None:
-            there = ", ".join(recipes) or "none"
-            message = f"no image compatible with {reference} can be built here; recipes: {there}"
-            remedy = (
-                "Set images.source to registry or auto, or image in infra.toml to one of those."
-            )
-            raise Failure(finding("image-build-failed", message, remedy=remedy))
+            refused = _refused(reference, references[reference])
+            if refused.code in _FINAL:
+                raise Failure(refused)
+            message = f"{reference}: what can be built here is {', '.join(recipes) or 'nothing'}"
+            if reason := references[reference]:
+                message += f"; its pull failed: {short(reason)}"
+            raise Failure(finding("image-not-buildable", message))
         return image_builder.archive(recipe, deadline, say)
 
     with ThreadPoolExecutor(len(references)) as pool:
         return dict(zip(references, pool.map(archive, references), strict=True))
 
 
-def _absent(provider: Provider, references: Sequence[str], deadline: Deadline) -> list[str]:
+def _absent(provider: Provider, references: Iterable[str], deadline: Deadline) -> list[str]:
     """Those that the node does not list: Minikube ends well although nothing came."""
     present = provider.images(deadline) or set()
     return [each for each in references if canonical(each) not in present]

@@ -66,7 +66,6 @@ def selector(stand: Stand) -> Iterator[None]:
     "up postgres",
     "unschedulable-taint",
     exit=4,
-    sign="Unschedulable",
     telling=True,
     says="reserved",
 )
@@ -76,6 +75,43 @@ def taint(stand: Stand) -> Iterator[None]:
         yield
     finally:
         stand.kubectl("taint", "node", layout.NAME, "reserved-")
+
+
+@fault(
+    "a pod that a taint keeps off",
+    "verify postgres",
+    "unschedulable-taint",
+    exit=4,
+    alone=True,
+    says="reserved",
+)
+def kept_off(stand: Stand) -> Iterator[None]:
+    assert stand.person.run("up", "postgres").exit_code == 0
+    stand.kubectl("taint", "node", layout.NAME, "reserved=x:NoSchedule")
+    try:
+        stand.kubectl("delete", "pod", "postgres-0")
+        stand.await_sign("Unschedulable")
+        yield
+    finally:
+        stand.kubectl("taint", "node", layout.NAME, "reserved-")
+
+
+@fault(
+    "more memory for a running service than any node has",
+    "up postgres",
+    "room-missing",
+    exit=4,
+    telling=True,
+)
+def grown(stand: Stand) -> Iterator[None]:
+    assert stand.person.run("up", "postgres").exit_code == 0
+    before = stand.uid("postgres-0")
+    stand.settings('[postgres]\nmemory = "900Gi"\n')
+    yield
+    assert stand.uid("postgres-0") == before
+    stand.settings()
+    answer = stand.person.run("up", "postgres", "--json")
+    assert (answer.exit_code, answer.json["changed"]) == (0, []), answer.stdout
 
 
 @fault("every node cordoned", "up postgres", "unschedulable-taint", exit=4)

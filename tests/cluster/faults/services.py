@@ -81,7 +81,12 @@ def no_connection(stand: Stand) -> Iterator[None]:
     yield
 
 
-@fault("a connection Secret that names another host", "verify postgres", "name-unknown")
+@fault(
+    "a connection Secret that names another host",
+    "verify postgres",
+    "connection-differs",
+    says="host",
+)
 def another_host(stand: Stand) -> Iterator[None]:
     change = {"stringData": {"host": "nowhere.learnflow.svc"}}
     stand.kubectl("patch", "secret", "postgres-connection", "-p", json.dumps(change))
@@ -103,4 +108,27 @@ def both_hang(stand: Stand) -> Iterator[None]:
 @fault("pods that are just being replaced", "verify", "pods-not-ready")
 def being_replaced(stand: Stand) -> Iterator[None]:
     stand.kubectl("delete", "pod", "kafka-0", "postgres-0", "--wait=false")
+    yield
+
+
+@fault(
+    "a password that somebody changed in the credentials",
+    "verify postgres",
+    "connection-differs",
+    telling=True,
+    says="password",
+)
+def changed_password(stand: Stand) -> Iterator[None]:
+    change = {"stringData": {"password": "of-the-credentials"}}
+    stand.kubectl("patch", "secret", "postgres-credentials", "-p", json.dumps(change))
+    yield
+
+
+@fault(
+    "a connection Secret that is gone, to one who looks for faults",
+    "diagnose",
+    "connection-missing",
+)
+def unnoticed(stand: Stand) -> Iterator[None]:
+    stand.kubectl("delete", "secret", "kafka-connection")
     yield

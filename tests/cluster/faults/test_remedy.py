@@ -172,3 +172,34 @@ def test_a_claim_that_is_being_deleted_goes_with_its_pod(person: Person, elsewhe
     answer = person.run("up", "postgres", "--json")
     assert answer.exit_code == 0, answer.stdout
     assert item(person, "pvc", elsewhere)["metadata"]["uid"] != before
+
+
+def test_up_makes_the_connection_and_the_server_one_again(mended: Person) -> None:
+    change = json.dumps({"stringData": {"password": "written-by-hand"}})
+    patch = ("patch", "secret", "postgres-credentials", "-n", NAMESPACE, "-p", change)
+    mended.kubectl(*patch)
+    for command in ("verify", "diagnose"):
+        assert mended.run(command, "--json").codes == ["connection-differs"]
+    assert mended.run("up").exit_code == 0
+    assert mended.secret("postgres-connection")["password"] == "written-by-hand"
+    assert mended.run("verify").exit_code == 0
+
+
+def test_an_image_that_cannot_be_had_is_left_out_again(person: Person, elsewhere: str) -> None:
+    where = f'[cluster]\nnamespace = "{elsewhere}"\n'
+    person.settings(f'{where}[postgres]\nimage = "postgres:9"\n')
+    assert person.run("up", "postgres", "--json").codes == ["image-not-buildable"]
+    person.settings(where)
+    assert person.run("up", "postgres").exit_code == 0
+
+
+def test_status_shows_what_runs_whatever_the_settings_say(mended: Person) -> None:
+    (before,) = mended.run("status", "postgres", "--json").json["status"]
+    mended.kubectl("delete", "secret", "postgres-connection", "postgres-tls", "-n", NAMESPACE)
+    mended.settings('[postgres]\nimage = "postgres:9"\n')
+    try:
+        (row,) = mended.run("status", "postgres", "--json").json["status"]
+    finally:
+        mended.settings("")
+    assert row["image"] == before["image"]
+    assert row["certificate_ends"] == "unknown"

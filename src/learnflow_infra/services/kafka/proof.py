@@ -22,7 +22,7 @@ from learnflow_infra.services.kafka.client import (
 )
 from learnflow_infra.services.kafka.config import minimum_in_sync
 from learnflow_infra.services.kafka.errors import sick_partitions, unusable
-from learnflow_infra.services.kafka.settings import ADMIN, KafkaSettings
+from learnflow_infra.services.kafka.settings import ADMIN, PROBES, KafkaSettings
 from learnflow_infra.services.shared import probe_names, tls
 from learnflow_infra.services.shared.unreachable import label
 
@@ -87,8 +87,7 @@ def _oversee(access: Access, route: Route, addresses: Sequence[str]) -> None:
 
 def _round_trip(access: Access, route: Route, client: Client, advertised: set[str]) -> None:
     """Create a topic, write a random payload with acks=all, read it back, remove the topic."""
-    probe = f"{access.settings.of(KafkaSettings).user_prefixes[0]}probe-"
-    topic = probe_names.name(probe)
+    topic = probe_names.name(PROBES)
     payload = secrets.token_bytes(64)
     with ThreadPoolExecutor(2) as pool:
         opening = pool.submit(client.producer)
@@ -107,7 +106,7 @@ def _round_trip(access: Access, route: Route, client: Client, advertised: set[st
             with client.doing("counting the brokers"):
                 brokers = admin.describe_cluster()["brokers"]
             _check_count(access, sum(not each["is_fenced"] for each in brokers))
-        _remove(admin, probe_names.stale(probe, topics))
+        _remove(admin, probe_names.stale(PROBES, topics))
     if values != [payload]:
         message = f"{label(route)}: read {len(values)} records, not the one written"
         raise Failure(finding("round-trip-failed", message, service="kafka"))

@@ -10,6 +10,8 @@ from learnflow_infra.settings.service import ServiceSettings, Sizes
 
 # The nodes' own user, and the administrator: both may do everything.
 NODE, ADMIN = _OWN_USERS = ("node", "admin")
+# Of the topics of proofs: no prefix of an application's, whose consumers may subscribe to patterns.
+PROBES = "infra-probe-"
 
 _TOPIC = (r"[A-Za-z0-9._-]{1,249}", "a Kafka topic name: letters, digits, . _ -")
 _PREFIX = (r"[A-Za-z0-9._-]{1,200}", "what names begin with, such as learnflow.")

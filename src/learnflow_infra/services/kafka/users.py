@@ -18,7 +18,7 @@ from learnflow_infra.services.kafka import certificate
 from learnflow_infra.services.kafka.client import CREATE, Client, Login, admits, connected, known
 from learnflow_infra.services.kafka.config import PLAIN, SCRAM
 from learnflow_infra.services.kafka.errors import restart
-from learnflow_infra.services.kafka.settings import ADMIN, NODE, KafkaSettings, User
+from learnflow_infra.services.kafka.settings import ADMIN, NODE, PROBES, KafkaSettings, User
 
 _POLL_SECONDS = 0.01
 # A node whose log takes a user out may forget all others at its next start (ScramDelta.apply of
@@ -58,7 +58,7 @@ def users(kafka: KafkaSettings) -> list[User]:
 
 def acls(kafka: KafkaSettings) -> set[Acl]:
     """Everything that anyone but the nodes and the administrator may do."""
-    return {
+    return {Acl(f"User:{kafka.user}", "ALL", "TOPIC", PROBES)} | {
         Acl(f"User:{user.name}", operation, resource, prefix)
         for user in users(kafka)
         for resource, operation in _ALLOWED[user.access]

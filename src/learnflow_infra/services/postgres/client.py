@@ -16,7 +16,7 @@ from learnflow_infra.kubernetes.routes import DialError, Route
 from learnflow_infra.services import ANSWER_SECONDS, Access
 from learnflow_infra.services.postgres import errors
 from learnflow_infra.services.postgres.roles import SESSION, literal
-from learnflow_infra.services.postgres.settings import PostgresSettings
+from learnflow_infra.services.postgres.settings import PROBES, PostgresSettings
 from learnflow_infra.services.shared import probe_names, tls
 from learnflow_infra.services.shared.unreachable import label, unreachable
 
@@ -24,10 +24,9 @@ POD = "postgres-0"
 PORT = 5432
 # https://www.postgresql.org/docs/current/protocol-message-formats.html, SSLRequest
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
-_PROBE = "learnflow_probe_"
-_TABLES = """\
-select tablename from pg_tables
-where tableowner = current_user and starts_with(tablename, :prefix)"""
+_LEFT = """\
+select nspname::text from pg_namespace
+where nspowner = current_user::regrole and starts_with(nspname, :prefix)"""
 _PRELUDE = """\
 \\set ON_ERROR_STOP on
 \\set VERBOSITY verbose
@@ -62,20 +61,24 @@ def psql(access: Access, script: str) -> str:
 
 
 def round_trip(access: Access, route: Route) -> None:
-    """Commit a random payload in a table, read it back on another connection, drop it."""
-    table = probe_names.name(_PROBE)
+    """Commit a random payload in a table, read it back on another connection, drop it.
+
+    In a schema of its own, whatever became of the application's; unlogged, so that no publication
+    of all tables has it.
+    """
+    schema = probe_names.name(PROBES)
     payload = secrets.token_hex(32)
     with login(access, route) as session:
-        session.run(f"create table {table} (payload text not null)")
+        session.run(f"create schema {schema} create unlogged table probe (payload text not null)")
         try:
-            session.run(f"insert into {table} values (:payload)", payload=payload)
+            session.run(f"insert into {schema}.probe values (:payload)", payload=payload)
             with login(access, route) as reader:
-                rows = reader.run(f"select payload from {table}")
+                rows = reader.run(f"select payload from {schema}.probe")
         finally:
-            session.run(f"drop table {table}")
-        found = session.run(_TABLES, prefix=_PROBE)
-        for left in probe_names.stale(_PROBE, (name for (name,) in found)):
-            session.run(f"drop table if exists {left}")
+            session.run(f"drop schema {schema} cascade")
+        found = session.run(_LEFT, prefix=PROBES)
+        for left in probe_names.stale(PROBES, (name for (name,) in found)):
+            session.run(f"drop schema if exists {left} cascade")
     if rows != [[payload]]:
         raise _failure(
             "round-trip-failed", f"read back {len(rows)} rows that are not the one written"

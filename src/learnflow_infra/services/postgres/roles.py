@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from learnflow_infra.services.postgres.settings import OWN_ROLES, READ, WRITE, PostgresSettings
+from learnflow_infra.services.postgres.settings import (
+    OWN_ROLES,
+    PROBES,
+    READ,
+    WRITE,
+    PostgresSettings,
+)
 
 _MARK = "made by learnflow-infra"
 _HEADING = "# "
@@ -146,7 +152,7 @@ def _privileges(owner: str) -> str:
 select format('grant connect on database %I to %I', current_database(), {read})
   where not has_database_privilege({read}, current_database(), 'connect') \\gexec
 select format('grant usage on schema %I to %I', nspname, {read}) from pg_namespace
-  where nspname !~ '^pg_' and nspname <> 'information_schema'
+  where nspname !~ '^(pg_|{PROBES})' and nspname <> 'information_schema'
   and not has_schema_privilege({read}, oid, 'usage') \\gexec
 with wanted (kinds, what, privileges, grantee) as (values
     ('rpvmf', 'table', array['select'], {read}),
@@ -157,7 +163,7 @@ select format('grant %s on %s %I.%I to %I',
     array_to_string(privileges, ', '), what, nspname, relname, grantee)
   from pg_class join pg_namespace n on n.oid = relnamespace join wanted
     on strpos(kinds, relkind::text) > 0
-  where nspname !~ '^pg_' and nspname <> 'information_schema'
+  where nspname !~ '^(pg_|{PROBES})' and nspname <> 'information_schema'
   and exists (select from unnest(privileges) as wish (privilege) where not exists (
     select from aclexplode(relacl) a
     where a.grantee = wanted.grantee::regrole and a.privilege_type = upper(privilege))) \\gexec

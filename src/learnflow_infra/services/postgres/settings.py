@@ -10,6 +10,8 @@ from learnflow_infra.settings.service import ServiceSettings, Sizes
 
 # The roles that hold what declared users may do with the tables.
 READ, WRITE = OWN_ROLES = ("learnflow_read", "learnflow_write")
+# How the schemas of proofs begin.
+PROBES = "learnflow_probe_"
 
 _ROLE = (r"[a-z]([a-z0-9_]{0,38}[a-z0-9])?", "a role such as reports: a-z, 0-9, _")
 _IDENTIFIER = (r"[a-z_][a-z0-9_]{0,62}", "lower-case letters, digits and _, at most 63")

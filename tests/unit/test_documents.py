@@ -1,0 +1,77 @@
+"""What the documents say of the code, held against the code."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from learnflow_infra import cli
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src/learnflow_infra"
+PAGES = sorted(
+    chain(ROOT.glob("*.md"), ROOT.glob("docs/**/*.md"), ROOT.glob("src/**/skill/**/*.md"))
+)
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
+ROWS = dict(re.findall(r"^\| `(\w+(?:/|\.py))` \| (.*) \|$", ARCHITECTURE, re.MULTILINE))
+# Modules of pipeline/ that are no step.
+BESIDE = {"declared", "scope", "volumes"}
+
+
+def modules(folder: Path) -> set[str]:
+    """Files and folders of a package, by the names that they are imported by."""
+    names = {each.stem for each in folder.glob("*.py")}
+    names |= {each.parent.name for each in folder.glob("*/__init__.py")}
+    return names - {"__init__", "__main__"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda each: str(each.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+    assert [each for each in links if not (page.parent / each).exists()] == []
+
+
+def test_nothing_is_to_be_installed_from_an_index_that_the_project_does_not_own() -> None:
+    sources = [*PAGES, *PACKAGE.rglob("*.py")]
+    told = [each for each in sources if re.search(r"pip install learnflow", each.read_text())]
+    assert told == []
+
+
+def test_the_rooms_are_the_folders() -> None:
+    assert {each.rstrip("/").removesuffix(".py") for each in ROWS} == modules(PACKAGE)
+
+
+def test_the_rooms_stand_in_the_order_of_the_import_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = contracts["contracts"][0]["layers"]
+    depth = {name: n for n, layer in enumerate(layers) for name in layer.split(" | ")}
+    rooms = [each.rstrip("/").removesuffix(".py") for each in ROWS]
+    assert {*rooms, "__main__"} == set(depth)
+    assert [depth[each] for each in rooms] == sorted(depth[each] for each in rooms)
+
+
+@pytest.mark.parametrize("room", [each for each in ROWS if each.endswith("/")])
+def test_what_a_room_is_said_to_hold_is_there(room: str) -> None:
+    named = re.findall(r"`([a-z_]+)/?`", ROWS[room])
+    known = modules(PACKAGE / room) | {each.split()[0] for each in cli.COMMANDS}
+    assert [each for each in named if each not in known] == []
+
+
+def test_the_steps_are_the_pipeline() -> None:
+    (line,) = re.findall(r"^ {4}(cluster ► .* ► report)$", ARCHITECTURE, re.MULTILINE)
+    steps = line.split(" ► ")[1:-1]
+    assert sorted(steps) == sorted(modules(PACKAGE / "pipeline") - BESIDE)
+
+
+def test_files_that_are_named_exist() -> None:
+    named = re.findall(r"`([\w./-]+/[\w.-]*\w\.(?:py|md|go|toml)|\.\./[\w-]+/)`", ARCHITECTURE)
+    assert named
+    assert [
+        each
+        for each in named
+        if not (PACKAGE / each).exists() and not (ROOT / "src" / each).exists()
+    ] == []
