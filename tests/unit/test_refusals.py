@@ -63,21 +63,37 @@ def test_up_tells_a_refusal_of_the_service_that_met_it(tmp_path: Path) -> None:
     assert [(each.code, each.service) for each in verdict.findings] == [("api-error", "postgres")]
 
 
-def test_up_goes_on_with_the_service_whose_objects_are_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def roomy(method: str, target: str) -> Answer:
+    """A cluster in which nothing is, that has a place for all."""
     room = {"cpu": "8", "memory": "16Gi"}
     node = {"metadata": {"name": "node"}, "status": {"allocatable": room}}
     default = {"storageclass.kubernetes.io/is-default-class": "true"}
     storage = {"metadata": {"name": "standard", "annotations": default}}
+    if method != "GET":
+        return Answer(200, '{"kind": "Any"}')
+    lists = {"/nodes": listed(node), "/storageclasses": listed(storage)}
+    found = [answer for end, answer in lists.items() if target.endswith(end)]
+    return found[0] if found else answers(method, target)
 
+
+def test_up_says_that_a_cluster_is_too_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = Answer(200, json.dumps({"gitVersion": "v1.24.17"}))
+    monkeypatch.setattr(up, "_deploy", lambda _, __, service, *___: Verdict(service.name, 1, 1))
+    with serving(tmp_path, lambda *asked: old if asked[1] == "/version" else roomy(*asked)):
+        assert cli.run(["up", "--context", "somewhere", "--json"]) == Exit.DONE
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert note == "Kubernetes v1.24.17 is older than 1.25, the first that is supported"
+
+
+def test_up_goes_on_with_the_service_whose_objects_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def respond(method: str, target: str) -> Answer:
-        if method != "GET":
-            refused = "/statefulsets/kafka" in target
-            return status(422, "Invalid") if refused else Answer(200, '{"kind": "Any"}')
-        lists = {"/nodes": listed(node), "/storageclasses": listed(storage)}
-        found = [answer for end, answer in lists.items() if target.endswith(end)]
-        return found[0] if found else answers(method, target)
+        if method != "GET" and "/statefulsets/kafka" in target:
+            return status(422, "Invalid")
+        return roomy(method, target)
 
     monkeypatch.setattr(up, "_deploy", lambda _, __, service, *___: Verdict(service.name, 1, 1))
     with serving(tmp_path, respond):
