@@ -8,6 +8,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -138,17 +139,20 @@ def test_what_it_asks_reaches_the_user_and_is_waited_for(
 
     def respond(*_: str) -> Answer:
         while sum("waiting for" in each for each in noted) < 2:  # the login takes its time
-            pass
+            time.sleep(0.01)
         return listed()
 
     with serving(tmp_path, respond) as (kubectl,):
-        script = f"echo '{question}' >&2; printf 'code? ' >&2; echo 'E1127 00:00:00 own' >&2"
-        asks = asking(tmp_path, kubectl, script.replace("; echo", "; sleep 0.5; echo >&2; echo"))
+        script = (
+            "echo fetching >&2; echo Starting to serve on x; echo 'E1127 00:00:00 own' >&2; "
+            f"echo '{question}' >&2; printf 'code? ' >&2"
+        )
+        asks = asking(tmp_path, kubectl, script)
         with Kube([asks], "somewhere", Deadline(20), noted.append) as api:
             assert api.list("Pod", "learnflow") == []
     assert f"shop-login: {question}" in noted
     assert "shop-login: code?" in noted
-    assert not any("own" in each for each in noted)
+    assert not any("own" in each or "fetching" in each for each in noted)
 
 
 def test_a_login_that_never_ends_is_the_commands_deadline(
@@ -170,7 +174,7 @@ def test_without_a_plugin_nothing_is_waited_for_or_passed_on(
     configured(tmp_path)
     noted: list[str] = []
     with serving(tmp_path, lambda *_: None) as (kubectl,):
-        asks = asking(tmp_path, kubectl, "echo fetching kubectl >&2")
+        asks = asking(tmp_path, kubectl, "echo Starting to serve on x; echo a word >&2")
         with (
             Kube([asks], "somewhere", Deadline(20), noted.append) as api,
             pytest.raises(Failure, match="api-slow"),

@@ -17,7 +17,8 @@ _MOST_LINE = 300
 _MOST_WORDS = 300
 # The header of klog: severity, month and day.
 _LOGGED = re.compile(r"[IWEF]\d{4} ")
-_OWN = ("Starting to serve on ", "error: ")
+_SERVING = "Starting to serve on "
+_ERRORS = "error: "
 _ERROR = re.compile("^error: ", re.MULTILINE)
 _NO_PLUGIN = re.compile(r"getting credentials: exec: executable \S+ not found")
 _NO_CREDENTIALS = "getting credentials: "
@@ -26,8 +27,8 @@ _NO_CREDENTIALS = "getting credentials: "
 class Output:
     """Takes all that comes from a descriptor, so that nobody who prints waits for a reader.
 
-    What is not kubectl's own goes to `pass_on`, line by line, up to 20: kubectl runs the context's
-    credential plug-in, which asks the user on standard error.
+    What is not kubectl's own goes to `pass_on`, line by line, up to 20: once it serves, kubectl
+    runs the context's credential plug-in, which asks the user on standard error.
     """
 
     def __init__(self, descriptor: int, pass_on: Callable[[str], None]) -> None:
@@ -35,7 +36,7 @@ class Output:
         self._kept = b""
         self._words: deque[str] = deque(maxlen=3)
         self._passed = 0
-        self._of_error = False
+        self._serves = self._of_error = False
         self._failed = threading.Event()
         self._reader = threading.Thread(target=self._read, args=(descriptor,), daemon=True)
         self._reader.start()
@@ -73,12 +74,14 @@ class Output:
         self._take(line.decode(errors="replace").rstrip())
 
     def _take(self, line: str) -> None:
-        if _LOGGED.match(line):
+        if line.startswith(_SERVING):
+            self._serves = True
+        elif _LOGGED.match(line):
             # Its other lines, which have no header, are the advice that is given to the user.
             self._of_error = _NO_PLUGIN.search(line) is not None
             if _NO_CREDENTIALS in line:
                 self._failed.set()
-        elif line and not self._of_error and not line.startswith(_OWN):
+        elif line and self._serves and not self._of_error and not line.startswith(_ERRORS):
             self._words.append(line[:_MOST_LINE])
             if self._passed < _MOST_LINES:
                 self._passed += 1

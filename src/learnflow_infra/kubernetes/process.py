@@ -140,9 +140,10 @@ class KubectlProxy:
 def _terminal() -> str:
     """The terminal that the user types at; without one, nothing can be read."""
     try:
-        return os.ttyname(sys.stdin.fileno())
+        terminal = os.ttyname(sys.stdin.fileno())
     except (OSError, AttributeError, ValueError):  # none, closed, or not of the system's
         return os.devnull
+    return terminal if os.access(terminal, os.R_OK) else os.devnull  # it may be another user's
 
 
 def _folder() -> str:
