@@ -17,6 +17,7 @@ from learnflow_infra.cluster.local import layout
 from ..conftest import ADMINISTRATOR, NAMESPACE, Person
 from ..machine import eventually
 from . import node
+from .volumes import claim, tiny
 
 RETRIED = "learnflow-app/retried"
 
@@ -108,6 +109,36 @@ def test_a_volume_that_could_not_be_written_is_used_once_it_can(
     os.chown(folder, 999, 999)  # as the remedy says
     answer = person.run("up", "postgres")
     assert answer.exit_code == 0, answer.stdout
+
+
+def test_a_full_volume_takes_writes_again_once_something_is_truncated(
+    person: Person, elsewhere: str
+) -> None:
+    def psql(statement: str) -> str:
+        pod = ("exec", "-n", elsewhere, "postgres-0", "--", "psql", "-U", "postgres")
+        return person.kubectl(*pod, "-d", "learnflow", "-c", statement)
+
+    person.kubectl("create", "namespace", elsewhere)
+    person.kubectl("create", "-n", elsewhere, "-f", "-", stdin=json.dumps(claim()))
+    eventually(lambda: item(person, "pvc", elsewhere)["status"].get("phase") == "Bound")
+    folder = layout.VOLUMES / item(person, "pvc", elsewhere)["spec"]["volumeName"]
+    with tiny(folder, "160m"):
+        assert person.run("up", "postgres").exit_code == 0
+        psql("create unlogged table big (filling text)")  # the log would be full first
+        row = "insert into big select repeat(md5(random()::text), 200)"
+        with pytest.raises(AssertionError, match="No space left"):
+            while True:
+                psql(f"{row} from generate_series(1, 10000)")
+        with pytest.raises(AssertionError, match="No space left"):
+            while True:
+                psql(row)
+        answer = person.run("verify", "postgres", "--json")
+        assert (answer.exit_code, answer.codes) == (1, ["postgres-disk-full"])
+        assert answer.json["findings"][0]["remedy"].startswith("Drop or truncate")
+        psql("truncate big")
+        answer = person.run("up", "postgres")
+        assert answer.exit_code == 0, answer.stdout
+        person.kubectl("delete", "namespace", elsewhere)
 
 
 def test_a_pod_that_the_scheduler_forgot_is_shown_to_it(person: Person, elsewhere: str) -> None:
