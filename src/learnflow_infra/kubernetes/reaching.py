@@ -33,7 +33,7 @@ def explained(
     """The error with its cause; `words` are what a plug-in printed last."""
     _, of_plugin, reason = error.said.partition(_CREDENTIALS)
     if of_plugin:
-        return Failure(_of_plugin(context, reason, entry(), words()))
+        return Failure(_of_plugin(context, reason, entry(), words))
     return Failure(*(_with_proxy(context, each, error.said, entry()) for each in error.findings))
 
 
@@ -57,7 +57,7 @@ def through_proxy(entry: Entry) -> str:
     return f"{found[0]} leads to {found[1]}" if found else ""
 
 
-def _of_plugin(context: str, reason: str, entry: Entry, words: str) -> Finding:
+def _of_plugin(context: str, reason: str, entry: Entry, words: Callable[[], str]) -> Finding:
     plugin = f"context {context!r}: its credential plug-in {entry.plugin}".rstrip()
     login = login_command(context)
     if _ABSENT.match(reason):
@@ -71,8 +71,8 @@ def _of_plugin(context: str, reason: str, entry: Entry, words: str) -> Finding:
         )
         message = f"{plugin} runs only at a terminal, and there is none"
         return finding("credential-plugin-terminal", message, remedy=remedy)
-    said = f": {words}" if words else ""
-    message = f"{plugin}: {_OF_PLUGIN.sub('', reason, count=1)}{said}"
+    said = ": ".join(filter(None, (_OF_PLUGIN.sub("", reason, count=1), words())))
+    message = f"{plugin}: {said}"
     remedy = f"Run {login} at a terminal until it answers, then repeat."
     return finding("credential-plugin-failed", message, remedy=remedy)
 
