@@ -15,7 +15,7 @@ def reference() -> str:
         [
             "# Causes",
             "",
-            "What a finding's code means. Generated from the tables in `findings/causes.py` and in",
+            "What a finding's code means. Generated from the tables in `findings/causes/` and in",
             "each service's `causes.py` (`make docs`).",
             "",
             "| code | exit | meaning | what to do |",

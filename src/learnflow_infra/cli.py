@@ -141,14 +141,14 @@ def _carry_out(arguments: argparse.Namespace, argv: list[str]) -> int:
     from learnflow_infra.report import Progress, Report, emit
 
     progress = Progress()
-    shown = False
+    printed = False
     reports = []
 
     def show(report: Report) -> None:
-        nonlocal shown
+        nonlocal printed
         progress.close()
         emit(report, as_json=arguments.json)
-        shown = True
+        printed = True
 
     def work() -> None:
         reports.append(_report(arguments, argv, progress, show))
@@ -170,7 +170,7 @@ def _carry_out(arguments: argparse.Namespace, argv: list[str]) -> int:
         report = reports[0]
     progress.close()
     report.seconds = time.monotonic() - started
-    said_all = interrupted and shown
+    said_all = interrupted and printed
     code = int(report.exit_code) if said_all else _end(report, as_json=arguments.json)
     if interrupted:
         os._exit(code)  # a thread that still waits for something is left behind

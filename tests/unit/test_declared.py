@@ -20,11 +20,6 @@ DEFAULTS = parse({}, sections)
 RECORD = Answer(200, json.dumps(declared.record(DEFAULTS)))
 
 
-@pytest.fixture(autouse=True)
-def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-
-
 def test_it_is_refused_with_the_file_that_is_known_here(tmp_path: Path) -> None:
     file = str(tmp_path / "it's mine" / "infra.toml")
     deployments.record("learnflow", Deployment("somewhere", file))

@@ -85,7 +85,7 @@ def test_a_provisioner_has_time_to_remove_what_it_made(
 
 
 def test_what_is_left_is_named_with_what_removes_it() -> None:
-    told = volumes.told("mini kube", [volume("pvc-1"), volume("pvc-2", storage=CSI)])
+    told = volumes.finding_of("mini kube", [volume("pvc-1"), volume("pvc-2", storage=CSI)])
     assert told.code == "volume-left"
     assert "pvc-1 (Released, folder /tmp/hostpath-provisioner/learnflow/" in told.message
     assert "pvc-2 (Released, volume vol-1 of disk.example.com)" in told.message

@@ -219,10 +219,10 @@ def _call(
     except CommandFailed as error:
         reason, suggestion = understood(error.completed)
         message = f"{' '.join(('minikube', *argv[1:]))[:200]}: {reason}"
-        told = finding(code, message, remedy=remedy)
+        found = finding(code, message, remedy=remedy)
         if suggestion:
-            told = replace(told, remedy=f"Minikube suggests: {suggestion} Else: {told.remedy}")
-        raise Failure(told) from error
+            found = replace(found, remedy=f"Minikube suggests: {suggestion} Else: {found.remedy}")
+        raise Failure(found) from error
 
 
 def understood(failed: Completed) -> tuple[str, str]:
@@ -231,9 +231,9 @@ def understood(failed: Completed) -> tuple[str, str]:
     lines = [line.strip() for line in (*failed.stderr.splitlines(), *failed.stdout.splitlines())]
     suggestion = next((found[1] for line in lines if (found := _SUGGESTION.match(line))), "")
     exiting = next((found[1] for line in lines if (found := _EXITING.search(line))), "")
-    said = [line for line in lines if line and line[0] not in _DRAWN and "http" not in line]
+    own = [line for line in lines if line and line[0] not in _DRAWN and "http" not in line]
     boxed = [text for line in lines if line[:1] == "│" and (text := line.strip("│ "))]
-    last = next((text for line in (*said[::-1], *boxed) if (text := line.lstrip("X* "))), "")
+    last = next((text for line in (*own[::-1], *boxed) if (text := line.lstrip("X* "))), "")
     reason = exiting or last or f"exit code {failed.exit_code}"
     return reason[:300], suggestion[:300]
 
@@ -250,7 +250,7 @@ def _objects(answer: Completed, key: str = "") -> list[dict[str, Any]]:
         found = None
     objects = found if isinstance(found, list) else [found]
     if not all(isinstance(each, dict) for each in objects) or not (objects or key):
-        said = understood(answer)[0]
-        message = f"{' '.join(answer.argv[:3])} (exit {answer.exit_code}) said: {said}"
+        reason = understood(answer)[0]
+        message = f"{' '.join(answer.argv[:3])} (exit {answer.exit_code}) said: {reason}"
         raise Failure(finding("minikube-broken", message))
     return objects

@@ -81,37 +81,37 @@ def _told(name: str, probe: Probe) -> Sequence[Check]:
 def _candidate(
     name: str, look: Callable[[Deadline], tuple[bool, str]], deadline: Deadline
 ) -> Check:
-    usable, said = look(deadline)
-    return Check(name, said, "ok" if usable else "-")
+    usable, message = look(deadline)
+    return Check(name, message, "ok" if usable else "-")
 
 
 def _memory(request: Request, *, running: bool) -> Check:
     whole, free = machine.memory()
-    said = f"{machine.processors()} CPUs, {whole / _GIB:.1f} GiB"
+    message = f"{machine.processors()} CPUs, {whole / _GIB:.1f} GiB"
     if free is None:
-        return Check("memory", said)
-    said += f", {free / _GIB:.1f} available"
+        return Check("memory", message)
+    message += f", {free / _GIB:.1f} available"
     settings = request.settings
     wanted = sum(
         len(service.pods(settings)) * mebibytes(settings.services[service.name].memory) << 20
         for service in request.services
     )
     if running or free >= wanted + _CLUSTER_BYTES:
-        return Check("memory", said)
+        return Check("memory", message)
     needed = (wanted + _CLUSTER_BYTES) / _GIB
     remedy = 'End other programs, or set size = "small" in infra.toml.'
     return Check(
-        "memory", f"{said}; a cluster with the services takes {needed:.1f}", "warn", remedy
+        "memory", f"{message}; a cluster with the services takes {needed:.1f}", "warn", remedy
     )
 
 
 def _disk() -> Check:
     folder = paths.cache()
     free = machine.disk(folder)
-    said = f"{free / _GIB:.0f} GiB free for {folder}"
+    message = f"{free / _GIB:.0f} GiB free for {folder}"
     if free >= _DISK_BYTES:
-        return Check("disk", said)
-    return Check("disk", said, "warn", f"Free disk space: {_DISK_BYTES // _GIB} GiB are needed.")
+        return Check("disk", message)
+    return Check("disk", message, "warn", f"Free disk space: {_DISK_BYTES // _GIB} GiB are needed.")
 
 
 def _encryption(request: Request) -> Check:
@@ -134,9 +134,9 @@ def _cluster(
     before = deployments.last(request.settings.cluster.namespace)
     if before and before.context != provider.context:
         now = f"now {provider.context} would be used"
-        said = f"the last `up` went to the context {before.context}; {now}"
+        message = f"the last `up` went to the context {before.context}; {now}"
         remedy = "Start that cluster, or name the one that is meant with --cluster or --context."
-        yield Check("last up", said, "warn", remedy)
+        yield Check("last up", message, "warn", remedy)
     kubectl, check = _kubectl(provider, deadline)
     yield check
     if state != "running":
@@ -171,29 +171,29 @@ def _kubectl(provider: Provider, deadline: Deadline) -> tuple[str, Check]:
 
 def _server(kube: Kube, kubectl: str) -> Iterable[Check]:
     version = versions.of_server(kube)
-    if said := versions.too_old(version):
-        yield Check("versions", said, "warn", _NEWER)
-    if said := versions.apart(kubectl, version):
+    if words := versions.too_old(version):
+        yield Check("versions", words, "warn", _NEWER)
+    if words := versions.apart(kubectl, version):
         remedy = f"Put a kubectl of {versions.fitting(version)} first on the PATH."
-        yield Check("versions", said, "warn", remedy)
-    said = f"{kube.context}, Kubernetes {version}"
+        yield Check("versions", words, "warn", remedy)
+    words = f"{kube.context}, Kubernetes {version}"
     try:
         nodes = kube.list("Node")
     except Failure:
-        yield Check("cluster", f"{said}; its nodes may not be listed")
+        yield Check("cluster", f"{words}; its nodes may not be listed")
         return
     unready = [name_of(each) for each in nodes if condition(each, "Ready") != "True"]
     if unready and len(unready) == len(nodes):
         message = f"no node is Ready: {', '.join(unready[:_MOST_NAMED])}"
         yield Check.failed("cluster", finding("node-not-ready", message))
     elif unready:
-        said += f"; not Ready: {', '.join(unready[:_MOST_NAMED])}"
-        yield Check("cluster", said, "warn", "Look at it with `kubectl describe node`.")
+        words += f"; not Ready: {', '.join(unready[:_MOST_NAMED])}"
+        yield Check("cluster", words, "warn", "Look at it with `kubectl describe node`.")
     elif nodes and all(at(each, "spec", "unschedulable") for each in nodes):
-        said += f"; every node is cordoned: {', '.join(map(name_of, nodes[:_MOST_NAMED]))}"
-        yield Check("cluster", said, "warn", "Let one take pods again: `kubectl uncordon`.")
+        words += f"; every node is cordoned: {', '.join(map(name_of, nodes[:_MOST_NAMED]))}"
+        yield Check("cluster", words, "warn", "Let one take pods again: `kubectl uncordon`.")
     else:
-        yield Check("cluster", f"{said}, nodes: {len(nodes)}")
+        yield Check("cluster", f"{words}, nodes: {len(nodes)}")
 
 
 def _permissions(kube: Kube, namespace: str) -> Iterable[Check]:
@@ -215,8 +215,8 @@ def _permissions(kube: Kube, namespace: str) -> Iterable[Check]:
         message = f"in namespace {namespace}: {_few(own)}"
         yield Check.failed("permissions", finding("permission-missing", message, remedy=remedy))
     elif wide:
-        said = f"enough, but across the cluster: {_few(wide)}; nodes and capacity are not checked"
-        yield Check("permissions", said, "warn", remedy)
+        words = f"enough, but across the cluster: {_few(wide)}; nodes and capacity are not checked"
+        yield Check("permissions", words, "warn", remedy)
     else:
         yield Check("permissions", "all that the commands need")
 
@@ -247,11 +247,11 @@ def _policies(provider: Provider, kube: Kube) -> Check:
     answer, why = policies.enforced(provider, kube)
     if answer == "yes":
         return Check("policies", f"NetworkPolicies are enforced: {why}")
-    said = "NetworkPolicies are not enforced"
+    message = "NetworkPolicies are not enforced"
     if answer == "unknown":
-        said = "it is not known whether NetworkPolicies are enforced"
+        message = "it is not known whether NetworkPolicies are enforced"
     remedy = "Any pod may reach the services; a network such as Calico or Cilium keeps them out."
-    return Check("policies", f"{said}: {why}", "warn", remedy)
+    return Check("policies", f"{message}: {why}", "warn", remedy)
 
 
 def _capacity(request: Request, kube: Kube) -> Iterable[Check]:

@@ -84,7 +84,7 @@ def _volumes_left(request: Request, kube: Kube, notes: list[str]) -> list[Findin
             raise
         notes.append("whether the volumes are gone is not known: only who may list them can tell")
         return []
-    return [volumes.told(kube.context, left)] if left else []
+    return [volumes.finding_of(kube.context, left)] if left else []
 
 
 def _owner(item: Object) -> str:

@@ -130,7 +130,7 @@ def _deploy(
     failed: Verdict | None = None
     done: list[str] = []
     # Whoever runs this again may have mended what Kubernetes still waits with.
-    blocked, shown = not changed, False
+    blocked, woken = not changed, False
     while True:
         try:
             if blocked:
@@ -142,8 +142,8 @@ def _deploy(
         except Failure as failure:
             if failure.of_cluster:
                 raise
-            if not shown and [each.code for each in failure.findings] == [STALLED]:
-                blocked = shown = True
+            if not woken and [each.code for each in failure.findings] == [STALLED]:
+                blocked = woken = True
                 continue
             verdict = _telling(failed, replace(reached, findings=failure.of(service.name)))
             verdict.changed = done

@@ -42,10 +42,10 @@ def of_pods(kube: Kube, namespace: str, pods: Iterable[Object]) -> set[str]:
 
 def redacted(line: str, secrets: Iterable[str]) -> str:
     """The line without control codes, its secrets hidden. The longest secrets come first."""
-    shown = "".join(c if c.isprintable() else " " for c in _TERMINAL.sub("", line))
+    clean = "".join(c if c.isprintable() else " " for c in _TERMINAL.sub("", line))
     for secret in secrets:
-        shown = shown.replace(secret, "***")
-    return shown
+        clean = clean.replace(secret, "***")
+    return clean
 
 
 def _references(pod: Object) -> set[str]:

@@ -87,7 +87,7 @@ def _followed(
     out, err = process.stdout, process.stderr
     assert out is not None and err is not None
     read = {out.fileno(): b"", err.fileno(): b""}
-    told = 0
+    reported = 0
     with selectors.DefaultSelector() as selector:
         for number in read:
             selector.register(number, selectors.EVENT_READ)
@@ -102,9 +102,9 @@ def _followed(
                 if not data:
                     selector.unregister(key.fd)
             text = read[out.fileno()]
-            while (end_of_line := text.find(b"\n", told)) >= 0:
-                on_line(text[told:end_of_line].decode(errors="replace"))
-                told = end_of_line + 1
+            while (end_of_line := text.find(b"\n", reported)) >= 0:
+                on_line(text[reported:end_of_line].decode(errors="replace"))
+                reported = end_of_line + 1
     process.wait(deadline.remaining())
     return read[out.fileno()], read[err.fileno()]
 

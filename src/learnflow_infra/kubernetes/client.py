@@ -286,11 +286,11 @@ class Kube:
         try:
             return streams.opened(connection, f"{where}?{urlencode(query)}", self._refusal)
         except ApiError as error:
-            said = f"a stream to a pod: {error.message}"
+            reason = f"a stream to a pod: {error.message}"
             if "failed calling webhook" in error.message:
-                raise Failure(finding("webhook-failing", said)) from error
+                raise Failure(finding("webhook-failing", reason)) from error
             if error.code == _FORBIDDEN or _DENIED.search(error.message):
-                raise Failure(finding("stream-refused", said)) from error
+                raise Failure(finding("stream-refused", reason)) from error
             raise
         except TimeoutError as error:
             raise self._slow("a stream to a pod", timeout) from error

@@ -27,8 +27,8 @@ class ApiError(Failure):
         self.code = code
         self.reason = reason
         self.message = _line(message)
-        said = f"{code} {reason}".strip()
-        super().__init__(finding("api-error", f"the API server: {said}: {self.message}"))
+        status = f"{code} {reason}".strip()
+        super().__init__(finding("api-error", f"the API server: {status}: {self.message}"))
 
 
 class NotReached(Failure):
@@ -37,13 +37,16 @@ class NotReached(Failure):
     What stands behind it is for `reaching` to find out.
     """
 
-    def __init__(self, where: str, said: str) -> None:
-        self.said = said
-        code, message = "cluster-unreachable", f"{where} does not answer: {said or 'no connection'}"
-        if "remote error: tls:" in said:
-            code, message = "identity-refused", f"{where}: {said}"
-        elif "x509:" in said:
-            code, message = "api-certificate-refused", f"{where}: {said}"
+    def __init__(self, where: str, words: str) -> None:
+        self.said = words
+        code, message = (
+            "cluster-unreachable",
+            f"{where} does not answer: {words or 'no connection'}",
+        )
+        if "remote error: tls:" in words:
+            code, message = "identity-refused", f"{where}: {words}"
+        elif "x509:" in words:
+            code, message = "api-certificate-refused", f"{where}: {words}"
         super().__init__(finding(code, message))
 
 
@@ -74,16 +77,16 @@ def refusal(context: str, code: int, form: str, body: bytes) -> Failure:
     if code in _OVERLOADED:
         return Failure(finding("api-slow", f"the API server: {code} {reason}: {message}"))
     if code == _UNAVAILABLE:
-        said = f"{where} does not serve: {code} {reason}: {message}"
-        return Failure(finding("cluster-unreachable", said))
+        sentence = f"{where} does not serve: {code} {reason}: {message}"
+        return Failure(finding("cluster-unreachable", sentence))
     if not of_api and not plain:
         return no_answer(context, f"{code} {message}")
     return ApiError(code, reason, message)
 
 
-def no_answer(context: str, said: str) -> Failure:
+def no_answer(context: str, output: str) -> Failure:
     """The error of an answer that is not an API server's, such as a gateway's page."""
-    message = f"context {context!r}: what answers is no API server: {_line(said)}"
+    message = f"context {context!r}: what answers is no API server: {_line(output)}"
     return Failure(finding("cluster-unreachable", message))
 
 

@@ -101,8 +101,8 @@ class KubectlProxy:
         """Raise Failure(kubectl-failed) if it has ended."""
         if self._process.poll() is None:
             return
-        said = self._output.last() or f"exit code {self._process.returncode}"
-        raise reaching.ended(self._context, proxies.without_password(said)[:300])
+        last = self._output.last() or f"exit code {self._process.returncode}"
+        raise reaching.ended(self._context, proxies.without_password(last)[:300])
 
     def connect(self, timeout: float, deadline: Deadline) -> socket.socket:
         """A connection to it, on which all must have come after `timeout` seconds; while a

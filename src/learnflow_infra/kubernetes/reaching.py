@@ -37,16 +37,16 @@ def explained(
     return Failure(*(_with_proxy(context, each, error.said, entry()) for each in error.findings))
 
 
-def ended(context: str, said: str) -> Failure:
+def ended(context: str, output: str) -> Failure:
     """The error of a kubectl that has ended, by its last words."""
-    if _OUTDATED.search(said):
-        message = f"context {context!r}: {said}"
+    if _OUTDATED.search(output):
+        message = f"context {context!r}: {output}"
         remedy = (
             "Fetch the cluster's kubeconfig again with its maker's own tool, or name another "
             "context with --context."
         )
         return Failure(finding("credential-plugin-failed", message, remedy=remedy))
-    return Failure(finding("kubectl-failed", f"kubectl proxy ended: {said}"))
+    return Failure(finding("kubectl-failed", f"kubectl proxy ended: {output}"))
 
 
 def through_proxy(entry: Entry) -> str:
@@ -71,20 +71,20 @@ def _of_plugin(context: str, reason: str, entry: Entry, words: Callable[[], str]
         )
         message = f"{plugin} runs only at a terminal, and there is none"
         return finding("credential-plugin-terminal", message, remedy=remedy)
-    said = ": ".join(filter(None, (_OF_PLUGIN.sub("", reason, count=1), words())))
-    message = f"{plugin}: {said}"
+    output = ": ".join(filter(None, (_OF_PLUGIN.sub("", reason, count=1), words())))
+    message = f"{plugin}: {output}"
     remedy = f"Run {login} at a terminal until it answers, then repeat."
     return finding("credential-plugin-failed", message, remedy=remedy)
 
 
-def _with_proxy(context: str, found: Finding, said: str, entry: Entry) -> Finding:
+def _with_proxy(context: str, found: Finding, output: str, entry: Entry) -> Finding:
     proxy = through_proxy(entry)
     if not proxy:
         return found
-    if not (_OF_PROXY.search(said) or said in _PHRASES):
+    if not (_OF_PROXY.search(output) or output in _PHRASES):
         return replace(found, message=f"{found.message} ({proxy})")
     host = urlsplit(entry.server).hostname or "the API server"
-    message = f"context {context!r}: {proxy}, which gives no way to {host}: {said}"
+    message = f"context {context!r}: {proxy}, which gives no way to {host}: {output}"
     away = "correct it in the kubeconfig" if entry.proxy else f"add {host} to NO_PROXY"
     return finding(
         "proxy-failed", message, remedy=f"Mend the proxy; or, where none is needed, {away}."

@@ -101,7 +101,7 @@ class InCluster:
         return True
 
     def dial(self, host: str, port: int) -> socket.socket:
-        said = b""
+        output = b""
         try:
             stream = self._next()
         except ApiError as error:
@@ -112,15 +112,15 @@ class InCluster:
                 channel, data = message
                 if channel == 1:
                     return as_socket(stream, send=0, receive=1, first=data[1:])
-                said += data
+                output += data
                 if channel == 3:
                     break
         except TimeoutError:
-            said += b"Connection timed out" if self._resolves(host) else _NO_RESOLVER.encode()
+            output += b"Connection timed out" if self._resolves(host) else _NO_RESOLVER.encode()
         except ConnectionError as error:
-            said += str(error).encode()
+            output += str(error).encode()
         stream.close()
-        raise DialError(_reason(said.decode(errors="replace")))
+        raise DialError(_reason(output.decode(errors="replace")))
 
 
 def on_localhost(ports: Mapping[int, tuple[str, int]]) -> dict[str, tuple[str, int]]:
@@ -167,9 +167,9 @@ class FromHost:
         return stream
 
 
-def _reason(said: str) -> str:
+def _reason(output: str) -> str:
     known = ("Name or service not known", _NO_RESOLVER)
     for text in (*known, "Connection refused", "Connection timed out", "No route to host"):
-        if text.lower() in said.lower():
+        if text.lower() in output.lower():
             return text
-    return " ".join(said.split())[-200:] or "the connection closed"
+    return " ".join(output.split())[-200:] or "the connection closed"

@@ -88,8 +88,8 @@ def read(kube: Kube, settings: Settings, service: Service) -> Secrets:
             raise _missing(service, "connection", name)
         right, held = decoded(each), there[name]
         if keys := [key for key in right if key != "ca.crt" and held.get(key) != right[key]]:
-            said = f"the Secret {name} differs in {', '.join(keys[:_MOST_KEYS])}"
-            raise Failure(finding("connection-differs", said, service=service.name))
+            words = f"the Secret {name} differs in {', '.join(keys[:_MOST_KEYS])}"
+            raise Failure(finding("connection-differs", words, service=service.name))
     return secrets
 
 

@@ -69,8 +69,8 @@ def _prove(
             *(state.findings or (finding("pods-not-ready", ready, service=service.name),))
         )
     if (there := len(claims_of(pods, claims))) < state.total:
-        said = f"{there} of {state.total} volumes are there"
-        raise Failure(finding("volume-unbound", said, service=service.name))
+        message = f"{there} of {state.total} volumes are there"
+        raise Failure(finding("volume-unbound", message, service=service.name))
     if secrets is None:
         secrets = credentials.read(kube, settings, service)
     verdict.endpoint = ":".join(secrets.connection.get(key, "") for key in ("host", "port"))

@@ -48,11 +48,11 @@ def left(kube: Kube, namespace: str, services: Iterable[str], deadline: Deadline
         time.sleep(_POLL_SECONDS)
 
 
-def told(context: str, volumes: Sequence[Object]) -> Finding:
+def finding_of(context: str, volumes: Sequence[Object]) -> Finding:
     """The finding of volumes that are left, with what removes them."""
-    shown = [f"{v['metadata']['name']} ({_phase(v)}, {_storage(v)})" for v in volumes]
-    more = f" and {len(shown) - _MOST_NAMED} more" if len(shown) > _MOST_NAMED else ""
-    message = f"with their data: {', '.join(shown[:_MOST_NAMED])}{more}"
+    named = [f"{v['metadata']['name']} ({_phase(v)}, {_storage(v)})" for v in volumes]
+    more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+    message = f"with their data: {', '.join(named[:_MOST_NAMED])}{more}"
     names = " ".join(each["metadata"]["name"] for each in volumes[:_MOST_NAMED])
     remedy = (
         f"Remove the {', the '.join(_storage(each) for each in volumes[:_MOST_NAMED])}; then run "

@@ -50,8 +50,8 @@ def wait(
             if grace.over(last):
                 raise Failure(*_explained(kube, settings, service, last).findings)
     last = _explained(kube, settings, service, last)
-    said = f"{last.ready} of {last.total} pods were ready after {deadline.seconds:g} s"
-    passed = finding("deadline-passed", said, service=service.name)
+    message = f"{last.ready} of {last.total} pods were ready after {deadline.seconds:g} s"
+    passed = finding("deadline-passed", message, service=service.name)
     if any(each.grace < FOREVER for each in last.symptoms):
         raise Failure(*last.findings)
     raise Failure(passed, *last.findings)

@@ -211,8 +211,8 @@ def _changes(changed: Sequence[str]) -> str:
     if not changed:
         return "nothing to change"
     more = len(changed) - _MOST_CHANGES
-    shown = ", ".join(changed[:_MOST_CHANGES]) + (f" and {more} more" if more > 0 else "")
-    return f"changed: {shown}"
+    listed = ", ".join(changed[:_MOST_CHANGES]) + (f" and {more} more" if more > 0 else "")
+    return f"changed: {listed}"
 
 
 def _bounded(text: str) -> str:

@@ -114,13 +114,13 @@ def _bring(access: Access, pod: str, wanted: str) -> None:
     command = ["bash", "-c", _AWAIT, "bash", file, wanted, str(rounds)]
     stream = access.kube.exec(access.settings.cluster.namespace, pod, "kafka", command)
     try:
-        said = stream.receive(access.deadline.remaining())
+        answer = stream.receive(access.deadline.remaining())
     except (TimeoutError, OSError) as error:
         message = f"pod {pod} did not say which certificate it has"
         raise rotation.pending("kafka", message) from error
     finally:
         stream.close()
-    if said != (1, b"+"):
+    if answer != (1, b"+"):
         raise rotation.pending(
             "kafka", f"pod {pod} does not have the certificate of its Secret yet"
         )

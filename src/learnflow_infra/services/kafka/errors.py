@@ -63,13 +63,15 @@ def sick_partitions(topics: Sequence[Mapping[str, Any]], minimum: int) -> Findin
     for topic in topics:
         for each in topic["partitions"]:
             replicas, in_sync = len(each["replica_nodes"]), len(each["isr_nodes"])
-            said = f"{topic['name']}-{each['partition_index']} ({in_sync} of {replicas} in sync)"
+            partition = (
+                f"{topic['name']}-{each['partition_index']} ({in_sync} of {replicas} in sync)"
+            )
             if each["leader_id"] < 0:
-                sick["kafka-partitions-offline"].append(said)
+                sick["kafka-partitions-offline"].append(partition)
             elif in_sync < min(minimum, replicas):
-                sick["kafka-not-enough-replicas"].append(said)
+                sick["kafka-not-enough-replicas"].append(partition)
             elif in_sync < replicas:
-                sick["kafka-under-replicated"].append(said)
+                sick["kafka-under-replicated"].append(partition)
     for code, named in sick.items():
         if named:
             more = f" and {len(named) - 3} more" if len(named) > 3 else ""
@@ -83,8 +85,8 @@ def explained(error: Exception, where: str, creating: bool) -> Finding:
     code = (_CREATE_CODES.get(kind) if creating else None) or _CODES.get(kind, "round-trip-failed")
     # A refused request is quoted whole in the error; the broker's own words are in the midst of it.
     own = re.search(r"error_message='([^']+)'", str(error))
-    said = own[1] if own else getattr(error, "description", None) or str(error)
-    return finding(code, f"{where}: {kind}: {said}"[:300], service="kafka")
+    words = own[1] if own else getattr(error, "description", None) or str(error)
+    return finding(code, f"{where}: {kind}: {words}"[:300], service="kafka")
 
 
 def restart(settings: Settings) -> str:

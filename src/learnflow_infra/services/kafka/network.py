@@ -34,7 +34,7 @@ class _Socket(_EndAlone, socket.socket):
     pass
 
 
-def tls_socket(shown: Callable[[ssl.SSLSocket], None]) -> type[ssl.SSLSocket]:
+def tls_socket(on_handshake: Callable[[ssl.SSLSocket], None]) -> type[ssl.SSLSocket]:
     """What a client's context is to make, as its `sslsocket_class`; each handshake is shown."""
 
     class TlsSocket(_EndAlone, ssl.SSLSocket):
@@ -46,7 +46,7 @@ def tls_socket(shown: Callable[[ssl.SSLSocket], None]) -> type[ssl.SSLSocket]:
             except OSError:
                 self.close()  # the library forgets it
                 raise
-            shown(self)
+            on_handshake(self)
 
     return TlsSocket
 

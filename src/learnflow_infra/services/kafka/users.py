@@ -210,7 +210,9 @@ def _users(
 
     known = [name for name in logins if name in dict(present)]
     with ThreadPoolExecutor(len(logins)) as pool:
-        right = {name for name, said in zip(known, pool.map(admitted, known), strict=True) if said}
+        right = {
+            name for name, taken in zip(known, pool.map(admitted, known), strict=True) if taken
+        }
     wrong = [name for name in logins if name not in right]
     gone = sorted(each for each in present if each[0] not in logins)
     changes = [UserScramCredentialUpsertion(name, SCRAM, logins[name].password) for name in wrong]

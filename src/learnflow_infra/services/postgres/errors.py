@@ -31,12 +31,12 @@ _STARTING = re.compile(
 _DAMAGED = re.compile(r"invalid page in block|could not read blocks?")
 
 
-def explained(state: str, said: str, where: str, fallback: str = "round-trip-failed") -> Finding:
+def explained(state: str, output: str, where: str, fallback: str = "round-trip-failed") -> Finding:
     """The finding of an error that the server gave, with its own words."""
     code = _CODES.get(state, fallback)
-    if state == "28000" and "pg_hba.conf" in said:
+    if state == "28000" and "pg_hba.conf" in output:
         code = "postgres-access-refused"
-    message = f"{where}: {said[:200]}" + (f" (SQLSTATE {state})" if state else "")
+    message = f"{where}: {output[:200]}" + (f" (SQLSTATE {state})" if state else "")
     return finding(code, message, service="postgres")
 
 
