@@ -31,6 +31,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Attempts())
 
 
+@pytest.fixture(autouse=True)
+def own_state(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command remembers is a unit test's alone, and nothing of the developer's is read."""
+    if "unit" in request.path.parts:
+        folder = request.getfixturevalue("tmp_path") / "state"
+        monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+
+
 @pytest.fixture
 def not_under_nohup() -> Iterator[None]:
     """What a test starts hears of SIGHUP, even where the tests themselves were told not to."""
