@@ -99,7 +99,7 @@ def test_an_image_that_cannot_be_had_ends_up_early(person: Person, elsewhere: st
     )
     answer = person.run("up", "postgres", "--json")
     assert answer.exit_code == 1
-    assert answer.codes == ["image-build-failed"]
+    assert answer.codes == ["image-not-buildable"]
 
 
 def test_a_pod_that_crashes_ends_up_early_with_its_cause(person: Person, elsewhere: str) -> None:
