@@ -8,8 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from learnflow_infra.cluster.policies import told_by
-from learnflow_infra.diagnosis import evidence, redaction, support_bundle
+from learnflow_infra.diagnosis import evidence, redaction, support_bundle, workloads
 from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.pipeline import capacity, volumes
 
 KEYS: tuple[str, ...] = (
     "metadata",
@@ -22,6 +23,7 @@ KEYS: tuple[str, ...] = (
     "containers",
     "env",
 )
+KEYS += ("resources", "requests", "cpu", "memory", "overhead", "allocatable", "hostPath")
 KEYS += ("template", "image", "args", "secretKeyRef", "containerStatuses", "nodeName", "phase")
 ODD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -62,3 +64,6 @@ def test_odd_objects_are_read(items: list[Any]) -> None:
     list(support_bundle._logs(kube, "learnflow", items))
     evidence.gather(kube, items, items)
     told_by(items, minikube=True)
+    capacity.free(items, items)
+    volumes.finding_of("here", items)
+    [*workloads.found({kind: items for kind in (*workloads.KINDS, "Pod")})]

@@ -12,7 +12,15 @@ from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host import x509
 from learnflow_infra.kubernetes import manifests, secrets
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object, at, condition, objects, text
+from learnflow_infra.kubernetes.objects import (
+    Object,
+    at,
+    condition,
+    mapping,
+    name_of,
+    objects,
+    text,
+)
 from learnflow_infra.pipeline.scope import Key, scoped
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service
@@ -36,7 +44,8 @@ def status(request: Request) -> Report:
             claims = {
                 name: claim
                 for (kind, name), claim in there.items()
-                if kind == "PersistentVolumeClaim" and own <= claim["metadata"]["labels"].items()
+                if kind == "PersistentVolumeClaim"
+                and own <= mapping(at(claim, "metadata", "labels")).items()
             }
             rows.append(
                 {
@@ -46,7 +55,7 @@ def status(request: Request) -> Report:
                     "image": _image(workload) or settings.services[service.name].image,
                     "certificate_ends": _certificate_ends(there, service, workload),
                     "volumes": {
-                        name: claim.get("status", {}).get("phase", "Unknown")
+                        name: text(at(claim, "status", "phase")) or "Unknown"
                         for name, claim in sorted(claims.items())
                     },
                 }
@@ -78,7 +87,7 @@ def _unready(kube: Kube) -> list[str]:
         if failure.of_cluster:
             raise
         return []
-    return [each["metadata"]["name"] for each in nodes if condition(each, "Ready") != "True"]
+    return [name_of(each) for each in nodes if condition(each, "Ready") != "True"]
 
 
 def _image(workload: Object | None) -> str:

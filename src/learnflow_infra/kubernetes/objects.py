@@ -21,6 +21,11 @@ def objects(value: Any) -> Iterator[Object]:
         yield from (each for each in value if isinstance(each, dict))
 
 
+def mapping(value: Any) -> Object:
+    """What has keys; empty where it has none."""
+    return value if isinstance(value, dict) else {}
+
+
 def text(value: Any) -> str:
     """A string; empty where it is none."""
     return value if isinstance(value, str) else ""

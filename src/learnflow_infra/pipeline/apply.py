@@ -14,7 +14,8 @@ from typing import Any
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import FIELD_MANAGER, Kube
-from learnflow_infra.kubernetes.objects import Object, at, number
+from learnflow_infra.kubernetes.objects import Object, at, mapping, number
+from learnflow_infra.kubernetes.objects import objects as items_of
 from learnflow_infra.kubernetes.secrets import decoded
 from learnflow_infra.pipeline import declared
 from learnflow_infra.pipeline.credentials import Credentials
@@ -35,7 +36,7 @@ def namespace(kube: Kube, settings: Settings, changes: Changes) -> Scope:
     """
     name = settings.cluster.namespace
     existing = kube.get("Namespace", None, name)
-    if existing and existing["metadata"].get("deletionTimestamp"):
+    if at(existing, "metadata", "deletionTimestamp"):
         raise Failure(finding("namespace-terminating", f"namespace {name} is being deleted"))
     scope = Scope(scoped(kube, name)) if existing else Scope({}, fresh=True)
     if existing is None or manifests.in_scope(existing):
@@ -117,7 +118,7 @@ def _write(
     if current is None and not fresh and kube.get(kind, meta.get("namespace"), name) is not None:
         raise foreign(manifest)
     if current is not None:
-        mark = current["metadata"].get("annotations", {}).get(_APPLIED)
+        mark = at(current, "metadata", "annotations", _APPLIED)
         if mark == _digest(manifest) and _is_so(manifest, current):
             return
     with refusals(manifest):
@@ -134,22 +135,22 @@ def _prune(
 ) -> None:
     wanted = {(each["kind"], each["metadata"]["name"]) for each in desired}
     for (kind, name), item in live.items():
-        meta = item["metadata"]
-        labels = meta["labels"]
-        ours = any(each.get("manager") == FIELD_MANAGER for each in meta.get("managedFields", ()))
+        labels = mapping(at(item, "metadata", "labels"))
+        managers = items_of(at(item, "metadata", "managedFields"))
+        ours = any(each.get("manager") == FIELD_MANAGER for each in managers)
         if (
             ours
             and (kind, name) not in wanted
             and labels.get("app.kubernetes.io/name") == service.name
             and manifests.DATA_LABEL not in labels
-            and kube.delete(kind, meta["namespace"], name)
+            and kube.delete(kind, at(item, "metadata", "namespace"), name)
         ):
             changes.pruned.append(f"{kind.lower()}/{name}")
 
 
 def _is_so(manifest: Object, current: Object) -> bool:
     # What is added to a policy opens something.
-    if manifest["kind"] == "NetworkPolicy" and manifest["spec"] != current["spec"]:
+    if manifest["kind"] == "NetworkPolicy" and manifest["spec"] != current.get("spec"):
         return False
     # The items of a list do not carry their type.
     contents = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}

@@ -10,7 +10,7 @@ from decimal import Decimal
 from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object, at, objects, text, uid_of
+from learnflow_infra.kubernetes.objects import Object, at, mapping, name_of, objects, text, uid_of
 from learnflow_infra.kubernetes.quantities import quantity
 from learnflow_infra.pipeline.apply import satisfied
 from learnflow_infra.services import Service
@@ -106,18 +106,17 @@ def free(nodes: Sequence[Object], pods: Sequence[Object]) -> dict[str, Amounts]:
     """What each node that takes pods has left: cores and bytes."""
     left = _allocatable(nodes)
     for pod in pods:
-        node = left.get(pod.get("spec", {}).get("nodeName", ""))
-        if node is not None and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
-            for name, value in requests(pod["spec"]).items():
+        node = left.get(text(at(pod, "spec", "nodeName")))
+        if node is not None and at(pod, "status", "phase") not in ("Succeeded", "Failed"):
+            for name, value in requests(mapping(at(pod, "spec"))).items():
                 node[name] -= value
     return left
 
 
 def _allocatable(nodes: Sequence[Object]) -> dict[str, Amounts]:
     return {
-        node["metadata"]["name"]: {
-            name: quantity(node["status"].get("allocatable", {}).get(name, "0"))
-            for name in _RESOURCES
+        name_of(node): {
+            name: _quantity(at(node, "status", "allocatable", name)) for name in _RESOURCES
         }
         for node in nodes
         if not _keeps_off(node)
@@ -143,10 +142,10 @@ def _keeps_off(node: Object) -> str:
 def _scales_itself(kube: Kube, nodes: Sequence[Object]) -> str:
     """By what the cluster adds nodes, where that can be seen."""
     for node in nodes:
-        meta = node["metadata"]
-        for key in (*(meta.get("labels") or ()), *(meta.get("annotations") or ())):
-            if key.startswith(_SCALERS):
-                return str(key)
+        for marks in ("labels", "annotations"):
+            for key in mapping(at(node, "metadata", marks)):
+                if key.startswith(_SCALERS):
+                    return key
     try:
         status = kube.get("ConfigMap", "kube-system", _AUTOSCALER)
     except Failure:  # most people may not
@@ -157,19 +156,27 @@ def _scales_itself(kube: Kube, nodes: Sequence[Object]) -> str:
 def requests(pod: Object) -> Amounts:
     """What the scheduler counts for a pod's spec: the containers together, or an init container
     that asks for more, and the runtime's overhead."""
-    init = pod.get("initContainers") or ()
+    init, main = (list(objects(pod.get(kind))) for kind in ("initContainers", "containers"))
     beside = [each for each in init if each.get("restartPolicy") == "Always"]
     before = [each for each in init if each not in beside]
     total = {}
     for name in _RESOURCES:
-        running = sum((_request(each, name) for each in (*pod["containers"], *beside)), Decimal(0))
+        running = sum((_request(each, name) for each in (*main, *beside)), Decimal(0))
         starting = max((_request(each, name) for each in before), default=Decimal(0))
-        total[name] = max(running, starting) + quantity(pod.get("overhead", {}).get(name, "0"))
+        total[name] = max(running, starting) + _quantity(at(pod, "overhead", name))
     return total
 
 
 def _request(container: Object, name: str) -> Decimal:
-    return quantity(container.get("resources", {}).get("requests", {}).get(name, "0"))
+    return _quantity(at(container, "resources", "requests", name))
+
+
+def _quantity(written: object) -> Decimal:
+    """Nothing where nothing, or no quantity, is written."""
+    try:
+        return quantity(written) if isinstance(written, (str, int)) else Decimal(0)
+    except ValueError:
+        return Decimal(0)
 
 
 def _fit(
@@ -182,7 +189,7 @@ def _fit(
         for _ in range(change.count)
     ]
     services = ", ".join(change.service.name for change in changes)
-    kept_off = {each["metadata"]["name"]: _keeps_off(each) for each in nodes}
+    kept_off = {name_of(each): _keeps_off(each) for each in nodes}
     if nodes and all(kept_off.values()):
         why = ", ".join(f"{name} is {reason}" for name, reason in [*kept_off.items()][:_MOST_NODES])
         message = f"no node takes pods: {why}"
@@ -234,7 +241,7 @@ def _amount(values: Amounts) -> str:
 
 
 def _no_class(service: str, named: str | None, classes: Sequence[Object]) -> list[Finding]:
-    names = [each["metadata"]["name"] for each in classes]
+    names = [name_of(each) for each in classes]
     if named is not None:
         if named in names:
             return []
@@ -247,4 +254,4 @@ def _no_class(service: str, named: str | None, classes: Sequence[Object]) -> lis
 
 
 def is_default(storage_class: Object) -> bool:
-    return bool(storage_class["metadata"].get("annotations", {}).get(_DEFAULT_CLASS) == "true")
+    return bool(at(storage_class, "metadata", "annotations", _DEFAULT_CLASS) == "true")

@@ -13,7 +13,7 @@ from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host.x509 import Authority
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, by_name
 from learnflow_infra.kubernetes.secrets import decoded, encoded
 from learnflow_infra.pipeline.scope import Changes, Key, foreign, name_of, refusals
 from learnflow_infra.services import Secrets, Service
@@ -66,7 +66,7 @@ def read(kube: Kube, settings: Settings, service: Service) -> Secrets:
     """
     namespace = settings.cluster.namespace
     found = kube.list("Secret", namespace, manifests.selector_text(service.name))
-    there = {each["metadata"]["name"]: decoded(each) for each in found}
+    there = {name: decoded(each) for name, each in by_name(found).items()}
 
     def values(what: str) -> dict[str, str]:
         name = f"{service.name}-{what}"

@@ -14,7 +14,7 @@ from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.errors import ApiError
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, at, text
 
 _KINDS = (
     *("Secret", "ConfigMap", "NetworkPolicy", "Service"),
@@ -51,7 +51,7 @@ class Changes:
 def scoped(kube: Kube, namespace: str) -> dict[Key, Object]:
     """All objects of the scope in a namespace, by kind and name."""
     return {
-        (kind, item["metadata"]["name"]): item | {"kind": kind}
+        (kind, text(at(item, "metadata", "name"))): item | {"kind": kind}
         for kind in _KINDS
         for item in kube.list(kind, namespace, manifests.SCOPE_SELECTOR)
     }

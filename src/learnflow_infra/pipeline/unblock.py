@@ -5,6 +5,7 @@ from __future__ import annotations
 from learnflow_infra.diagnosis.symptoms import backs_off, claims_of
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import at, name_of
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
 
@@ -18,8 +19,8 @@ def unblock(kube: Kube, settings: Settings, service: Service) -> list[str]:
     pods = kube.list("Pod", namespace, manifests.selector_text(service.name))
     if len(pods) < len(service.pods(settings)):
         kube.annotate("StatefulSet", namespace, service.name, _RETRIED)
-    if unscheduled := [each for each in pods if not each["spec"].get("nodeName")]:
+    if unscheduled := [each for each in pods if not at(each, "spec", "nodeName")]:
         for claim in claims_of(unscheduled, kube.list("PersistentVolumeClaim", namespace)):
-            kube.annotate("PersistentVolumeClaim", namespace, claim["metadata"]["name"], _RETRIED)
-    waiting = [each["metadata"]["name"] for each in pods if backs_off(each)]
+            kube.annotate("PersistentVolumeClaim", namespace, name_of(claim), _RETRIED)
+    waiting = [name_of(each) for each in pods if backs_off(each)]
     return [f"pod/{name}" for name in waiting if kube.delete("Pod", namespace, name)]

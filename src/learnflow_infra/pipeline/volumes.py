@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from learnflow_infra.findings.failures import Finding, finding
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, at, mapping, name_of, text, uid_of
 
 # For a provisioner to remove what it made: a folder, or a disk that is detached first.
 _FOLDER_SECONDS, _DISK_SECONDS = 15.0, 120.0
@@ -29,19 +29,19 @@ def left(kube: Kube, namespace: str, services: Iterable[str], deadline: Deadline
     names = re.compile(rf"data-({'|'.join(services)})-\d+")
     while True:
         claims = kube.list("PersistentVolumeClaim", namespace)
-        live = {each["metadata"]["uid"] for each in claims}
+        live = {uid_of(each) for each in claims}
         found = [
             volume
             for volume in kube.list("PersistentVolume")
-            if (claim := volume["spec"].get("claimRef") or {}).get("namespace") == namespace
-            and names.fullmatch(claim["name"])
+            if (claim := mapping(at(volume, "spec", "claimRef"))).get("namespace") == namespace
+            and names.fullmatch(text(claim.get("name")))
             and claim.get("uid") not in live
         ]
         going = [
             volume
             for volume in found
-            if volume["spec"].get("persistentVolumeReclaimPolicy") == "Delete"
-            and not (folders if "hostPath" in volume["spec"] else disks).passed()
+            if at(volume, "spec", "persistentVolumeReclaimPolicy") == "Delete"
+            and not (folders if at(volume, "spec", "hostPath") else disks).passed()
         ]
         if not going:
             return found
@@ -50,10 +50,10 @@ def left(kube: Kube, namespace: str, services: Iterable[str], deadline: Deadline
 
 def finding_of(context: str, volumes: Sequence[Object]) -> Finding:
     """The finding of volumes that are left, with what removes them."""
-    named = [f"{v['metadata']['name']} ({_phase(v)}, {_storage(v)})" for v in volumes]
+    named = [f"{name_of(v)} ({_phase(v)}, {_storage(v)})" for v in volumes]
     more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
     message = f"with their data: {', '.join(named[:_MOST_NAMED])}{more}"
-    names = " ".join(each["metadata"]["name"] for each in volumes[:_MOST_NAMED])
+    names = " ".join(name_of(each) for each in volumes[:_MOST_NAMED])
     remedy = (
         f"Remove the {', the '.join(_storage(each) for each in volumes[:_MOST_NAMED])}; then run "
         f"`kubectl --context {shlex.quote(context)} delete persistentvolume {names}`."
@@ -62,17 +62,17 @@ def finding_of(context: str, volumes: Sequence[Object]) -> Finding:
 
 
 def _phase(volume: Object) -> str:
-    return str((volume.get("status") or {}).get("phase", "Unknown"))
+    return text(at(volume, "status", "phase")) or "Unknown"
 
 
 def _storage(volume: Object) -> str:
     """Where its data lies."""
-    spec = volume["spec"]
+    spec = mapping(at(volume, "spec"))
     for kind in ("hostPath", "local"):
-        if kind in spec:
-            return f"folder {spec[kind].get('path')} on its node"
-    if "csi" in spec:
-        return f"volume {spec['csi'].get('volumeHandle')} of {spec['csi'].get('driver')}"
-    if "nfs" in spec:
-        return f"folder {spec['nfs'].get('path')} of {spec['nfs'].get('server')}"
+        if path := at(spec, kind, "path"):
+            return f"folder {path} on its node"
+    if csi := mapping(spec.get("csi")):
+        return f"volume {csi.get('volumeHandle')} of {csi.get('driver')}"
+    if nfs := mapping(spec.get("nfs")):
+        return f"folder {nfs.get('path')} of {nfs.get('server')}"
     return "storage that `kubectl describe persistentvolume` names"

@@ -12,7 +12,7 @@ from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, name_of
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
 
@@ -65,9 +65,9 @@ def _round(kube: Kube, settings: Settings, service: Service, deadline: Deadline)
     for event in kube.watch("Pod", namespace, manifests.selector_text(service.name), step):
         pod = event["object"]
         if event["type"] == "DELETED":
-            pods.pop(pod["metadata"]["name"], None)
+            pods.pop(name_of(pod), None)
         else:
-            pods[pod["metadata"]["name"]] = pod
+            pods[name_of(pod)] = pod
         workload = kube.get("StatefulSet", namespace, service.name)
         state = judge(service.name, workload, pods.values(), expected)
         if state.final or not state.unexplained:
