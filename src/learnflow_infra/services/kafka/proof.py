@@ -23,6 +23,7 @@ from learnflow_infra.services.kafka.client import (
 from learnflow_infra.services.kafka.config import minimum_in_sync
 from learnflow_infra.services.kafka.errors import sick_partitions, unusable
 from learnflow_infra.services.kafka.settings import ADMIN, PROBES, KafkaSettings
+from learnflow_infra.services.kafka.users import Acl, acls, present_acls
 from learnflow_infra.services.shared import probe_names, tls
 from learnflow_infra.services.shared.unreachable import label
 
@@ -78,10 +79,12 @@ def _require_answers(access: Access, route: Route, brokers: Sequence[str]) -> No
 
 
 def _oversee(access: Access, route: Route, addresses: Sequence[str]) -> None:
-    """The state of every partition, and the cluster's id."""
+    """The state of every partition, the cluster's id, and what users may do."""
     with connected(access, route, addresses, known(access, ADMIN)) as client:
         admin = client.admin()
         _check_partitions(access, client, admin)
+        with client.doing("looking at the ACLs"):
+            _check_acls(access, *present_acls(client))
         _check_id(access, admin.describe_cluster()["cluster_id"])
 
 
@@ -167,6 +170,16 @@ def _check_partitions(access: Access, client: Client, admin: Any) -> list[str]:
     if sick := sick_partitions(topics, minimum):
         raise Failure(sick)
     return [topic["name"] for topic in topics]
+
+
+def _check_acls(access: Access, *brokers: set[Acl]) -> None:
+    """A proof's own topic says nothing of the application's."""
+    wanted = acls(access.settings.of(KafkaSettings))
+    if lacking := sorted(set().union(*(wanted - present for present in brokers))):
+        first, more = lacking[0], len(lacking) - 1
+        what = f"{first.operation} on {first.resource} {first.name}*"
+        message = f"{first.principal} has no ACL for {what}{f' and {more} more' if more else ''}"
+        raise Failure(finding("kafka-access-refused", message, service="kafka"))
 
 
 def _check_id(access: Access, running: str) -> None:

@@ -124,7 +124,7 @@ def _topics(access: Access, client: Client, admin: Any) -> list[str]:
 
 def _acls(access: Access, client: Client, admin: Any) -> list[str]:
     wanted = acls(access.settings.of(KafkaSettings))
-    present = _present_acls(client)[0]
+    present = present_acls(client)[0]
     added, removed = wanted - present, present - wanted
     if added:
         _check("ACLs", admin.create_acls([_binding(each) for each in added])["failed"])
@@ -132,11 +132,11 @@ def _acls(access: Access, client: Client, admin: Any) -> list[str]:
         answers = admin.delete_acls([_binding(each) for each in removed])
         _check("ACLs", [error for _, _, error in answers if error.errno])
     if added or removed:
-        _until(access, lambda: all(each == wanted for each in _present_acls(client)))
+        _until(access, lambda: all(each == wanted for each in present_acls(client)))
     return sorted({f"ACLs of {each.principal.removeprefix('User:')}" for each in added | removed})
 
 
-def _present_acls(client: Client) -> list[set[Acl]]:
+def present_acls(client: Client) -> list[set[Acl]]:
     """All ACLs, as each of the brokers knows them."""
     from kafka.admin import (
         ACLOperation,
