@@ -35,10 +35,41 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [each for each in links if not (page.parent / each).exists()] == []
 
 
+# An option, then a name that is no path: what pip and its like look up in an index.
+BY_NAME = re.compile(
+    r"\b(?:(?:pipx?|pip3|uv pip|uv tool) install|uv add|uvx|pipx run)"
+    r" (?:-\S+ )*(\w[\w.-]*)(?![\w.*/-])"
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("pip install learnflow-infra", ["learnflow-infra"]),
+        ("`python3 -m pip install --user learnflow-infra`", ["learnflow-infra"]),
+        ("uv tool install learnflow", ["learnflow"]),
+        ("uvx learnflow up", ["learnflow"]),
+        ("fresh/bin/pip install ./learnflow_infra-*.whl", []),
+        ("pip install dist/learnflow_infra-*.whl", []),
+        ("pip install -r requirements/run.lock", []),
+        ("pip install -e .", []),
+    ],
+)
+def test_a_name_is_told_from_a_file(command: str, names: list[str]) -> None:
+    assert BY_NAME.findall(command) == names
+
+
 def test_nothing_is_to_be_installed_from_an_index_that_the_project_does_not_own() -> None:
     sources = [*PAGES, *PACKAGE.rglob("*.py")]
-    told = [each for each in sources if re.search(r"pip install learnflow", each.read_text())]
-    assert told == []
+    told = {str(each): names for each in sources if (names := BY_NAME.findall(each.read_text()))}
+    assert told == {}
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda each: each.name)
+def test_prose_is_as_wide_as_a_page(page: Path) -> None:
+    """Rows of tables are as wide as they are."""
+    lines = page.read_text().splitlines()
+    assert [each for each in lines if len(each) > 110 and not each.startswith("|")] == []
 
 
 def test_the_rooms_are_the_folders() -> None:
