@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from itertools import chain
@@ -18,6 +19,9 @@ PAGES = sorted(
 )
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 ROWS = dict(re.findall(r"^\| `(\w+(?:/|\.py))` \| (.*) \|$", ARCHITECTURE, re.MULTILINE))
+(LINE,) = re.findall(r"^ {4}(cluster ► .* ► report)$", ARCHITECTURE, re.MULTILINE)
+STEPS = LINE.split(" ► ")[1:-1]
+PRINTS = {"print", "sys.stdout.write", "sys.stderr.write"}
 # Modules of pipeline/ that are no step.
 BESIDE = {"declared", "scope", "volumes"}
 
@@ -93,9 +97,30 @@ def test_what_a_room_is_said_to_hold_is_there(room: str) -> None:
 
 
 def test_the_steps_are_the_pipeline() -> None:
-    (line,) = re.findall(r"^ {4}(cluster ► .* ► report)$", ARCHITECTURE, re.MULTILINE)
-    steps = line.split(" ► ")[1:-1]
-    assert sorted(steps) == sorted(modules(PACKAGE / "pipeline") - BESIDE)
+    assert sorted(STEPS) == sorted(modules(PACKAGE / "pipeline") - BESIDE)
+
+
+def test_up_takes_the_steps_in_their_order() -> None:
+    source = (PACKAGE / "commands/up.py").read_text()
+    entry = {"images": "supply", "capacity": "check_capacity"}
+    entry |= {"credentials": "credentials.provide", "apply": "apply.objects"}
+    called = [re.search(rf"[ (]{entry.get(each, each)}\(", source) for each in STEPS]
+    places = [each.start() for each in called if each]
+    assert len(places) == len(STEPS)
+    assert places == sorted(places)
+
+
+def test_nothing_but_report_prints() -> None:
+    """Not counted: what a skill's scripts, and programs of their own with a log, print."""
+    printing = set()
+    for file in PACKAGE.rglob("*.py"):
+        inside = file.relative_to(PACKAGE)
+        for each in ast.walk(ast.parse(file.read_text())):
+            if isinstance(each, ast.Call) and ast.unparse(each.func) in PRINTS:
+                printing.add(inside.as_posix())
+    programs = {each for each in printing if "__main__" in (PACKAGE / each).read_text()}
+    scripts = {each for each in printing if "/skill/scripts/" in each}
+    assert printing - programs - scripts == {"report/__init__.py"}
 
 
 def test_files_that_are_named_exist() -> None:
