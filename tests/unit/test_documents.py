@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from itertools import chain
@@ -18,6 +19,9 @@ PAGES = sorted(
 )
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 ROWS = dict(re.findall(r"^\| `(\w+(?:/|\.py))` \| (.*) \|$", ARCHITECTURE, re.MULTILINE))
+(LINE,) = re.findall(r"^ {4}(cluster ► .* ► report)$", ARCHITECTURE, re.MULTILINE)
+STEPS = LINE.split(" ► ")[1:-1]
+PRINTS = {"print", "sys.stdout.write", "sys.stderr.write"}
 # Modules of pipeline/ that are no step.
 BESIDE = {"declared", "scope", "volumes"}
 
@@ -35,10 +39,41 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [each for each in links if not (page.parent / each).exists()] == []
 
 
+# An option, then a name that is no path: what pip and its like look up in an index.
+BY_NAME = re.compile(
+    r"\b(?:(?:pipx?|pip3|uv pip|uv tool) install|uv add|uvx|pipx run)"
+    r" (?:-\S+ )*(\w[\w.-]*)(?![\w.*/-])"
+)
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("pip install learnflow-infra", ["learnflow-infra"]),
+        ("`python3 -m pip install --user learnflow-infra`", ["learnflow-infra"]),
+        ("uv tool install learnflow", ["learnflow"]),
+        ("uvx learnflow up", ["learnflow"]),
+        ("fresh/bin/pip install ./learnflow_infra-*.whl", []),
+        ("pip install dist/learnflow_infra-*.whl", []),
+        ("pip install -r requirements/run.lock", []),
+        ("pip install -e .", []),
+    ],
+)
+def test_a_name_is_told_from_a_file(command: str, names: list[str]) -> None:
+    assert BY_NAME.findall(command) == names
+
+
 def test_nothing_is_to_be_installed_from_an_index_that_the_project_does_not_own() -> None:
     sources = [*PAGES, *PACKAGE.rglob("*.py")]
-    told = [each for each in sources if re.search(r"pip install learnflow", each.read_text())]
-    assert told == []
+    told = {str(each): names for each in sources if (names := BY_NAME.findall(each.read_text()))}
+    assert told == {}
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("*.md")), ids=lambda each: each.name)
+def test_prose_is_as_wide_as_a_page(page: Path) -> None:
+    """Rows of tables are as wide as they are."""
+    lines = page.read_text().splitlines()
+    assert [each for each in lines if len(each) > 110 and not each.startswith("|")] == []
 
 
 def test_the_rooms_are_the_folders() -> None:
@@ -62,9 +97,30 @@ def test_what_a_room_is_said_to_hold_is_there(room: str) -> None:
 
 
 def test_the_steps_are_the_pipeline() -> None:
-    (line,) = re.findall(r"^ {4}(cluster ► .* ► report)$", ARCHITECTURE, re.MULTILINE)
-    steps = line.split(" ► ")[1:-1]
-    assert sorted(steps) == sorted(modules(PACKAGE / "pipeline") - BESIDE)
+    assert sorted(STEPS) == sorted(modules(PACKAGE / "pipeline") - BESIDE)
+
+
+def test_up_takes_the_steps_in_their_order() -> None:
+    source = (PACKAGE / "commands/up.py").read_text()
+    entry = {"images": "supply", "capacity": "check_capacity"}
+    entry |= {"credentials": "credentials.provide", "apply": "apply.objects"}
+    called = [re.search(rf"[ (]{entry.get(each, each)}\(", source) for each in STEPS]
+    places = [each.start() for each in called if each]
+    assert len(places) == len(STEPS)
+    assert places == sorted(places)
+
+
+def test_nothing_but_report_prints() -> None:
+    """Not counted: what a skill's scripts, and programs of their own with a log, print."""
+    printing = set()
+    for file in PACKAGE.rglob("*.py"):
+        inside = file.relative_to(PACKAGE)
+        for each in ast.walk(ast.parse(file.read_text())):
+            if isinstance(each, ast.Call) and ast.unparse(each.func) in PRINTS:
+                printing.add(inside.as_posix())
+    programs = {each for each in printing if "__main__" in (PACKAGE / each).read_text()}
+    scripts = {each for each in printing if "/skill/scripts/" in each}
+    assert printing - programs - scripts == {"report/__init__.py"}
 
 
 def test_files_that_are_named_exist() -> None:

@@ -15,7 +15,7 @@ from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object, at, text
 from learnflow_infra.pipeline import volumes
 from learnflow_infra.pipeline.scope import scoped
-from learnflow_infra.report import Report
+from learnflow_infra.report import Report, agreed
 
 _POLL_SECONDS = 0.2
 # What a namespace has without anyone's doing.
@@ -34,7 +34,9 @@ def down(request: Request) -> Report:
         raise Failure(finding("usage", message, remedy="Add --yes to remove the data."))
     provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
     if ask:
-        _ask(f"Remove {' and '.join(names)} with all data from {provider.context}/{namespace}?")
+        what = f"Remove {' and '.join(names)} with all data from {provider.context}/{namespace}?"
+        if not agreed(what):
+            raise Failure(finding("declined", "nothing was removed"))
     removed = []
     with request.api(provider) as kube:
         there = scoped(kube, namespace)
@@ -90,12 +92,6 @@ def _volumes_left(request: Request, kube: Kube, notes: list[str]) -> list[Findin
 def _owner(item: Object) -> str:
     """The service that an object is of."""
     return text(at(item, "metadata", "labels", "app.kubernetes.io/name"))
-
-
-def _ask(question: str) -> None:
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Failure(finding("declined", "nothing was removed"))
 
 
 def _remaining(

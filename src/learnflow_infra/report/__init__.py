@@ -239,6 +239,12 @@ def emit(report: Report, *, as_json: bool) -> None:
     print(report.rest, file=sys.stderr, end="", flush=True)
 
 
+def agreed(question: str) -> bool:
+    """Ask on standard error; only `y` or `yes` on standard input is a yes."""
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 class Progress:
     """Progress on standard error: one line, rewritten, on a terminal; a line a step off it."""
 
