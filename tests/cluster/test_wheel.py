@@ -12,7 +12,7 @@ import pytest
 from prepare import wheels
 from report_schema import valid
 
-from .conftest import Person
+from .conftest import NAMESPACE, Person
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,6 +45,9 @@ def test_the_wheel_deploys_from_an_empty_folder(
     def run(*arguments: str) -> str:
         return succeeds([installed / "learnflow-infra", *arguments], tmp_path, person.environment)
 
+    # Of tests before, which have a settings file: without it nothing would be deployed anew.
+    record = ("configmap", "learnflow-settings", "-n", NAMESPACE)
+    person.kubectl("delete", *record, "--ignore-not-found")
     assert {each["name"]: each["ok"] for each in valid(run("up", "--json"))["services"]} == {
         "kafka": True,
         "postgres": True,
