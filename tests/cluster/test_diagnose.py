@@ -79,8 +79,8 @@ def test_of_a_healthy_deployment_nothing_is_wrong_and_nothing_is_written(deploye
     before = versions()
     answer = deployed.run("diagnose")
     assert answer.exit_code == 0, answer.stdout
-    said = "nothing wrong: 2 of 2 pods ready, 2 services, 0 other workloads\n"
-    assert answer.stdout == said
+    said = "nothing wrong: 2 of 2 pods ready, 2 services, 0 other workloads"
+    assert answer.stdout.splitlines()[0] == said
     assert versions() == before
 
 
@@ -89,7 +89,8 @@ def test_what_is_well_or_done_is_no_trouble(team: Team) -> None:
     eventually(lambda: "Complete" in team.get("job/done"), 60)
     eventually(lambda: "2/2" in team.get("deployment/web"), 60)
     code, said, _ = team.diagnose()
-    assert (code, said) == (0, "nothing wrong: 2 of 2 pods ready, 0 services, 2 other workloads\n")
+    assert code == 0
+    assert said.startswith("nothing wrong: 2 of 2 pods ready, 0 services, 2 other workloads\n")
 
 
 def waits_again(team: Team) -> bool:

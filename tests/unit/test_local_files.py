@@ -203,6 +203,16 @@ def test_a_start_that_fails_names_the_component_and_the_limit_it_met(folders: Pa
     assert "max_user_instances" not in found.remedy
 
 
+def test_a_log_that_the_node_names_may_not_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "LOGS", tmp_path)
+    reason = f"the API gave no answer in time; see {tmp_path}/API.log"
+    (tmp_path / "node.log").write_text(f"12:00:00 ending: {reason}\n")
+    (found,) = provider._start_failed().findings
+    assert found.message == f"the node ended: {reason}"
+
+
 @pytest.fixture
 def living_node(folders: Path) -> Iterator[None]:
     layout.RUN.mkdir()

@@ -248,7 +248,10 @@ def _start_failed() -> Failure:
     message = f"the node ended: {reason.partition(_ENDING)[2] or reason}"[:300]
     message += "" if ".log" in message else f"; see {log}"
     named = re.search(r"see (\S+\.log)", message)
-    if named and _OPEN_FILES in Path(named[1]).read_text(errors="replace")[-_LOG_CHARACTERS:]:
+    said = ""
+    if named and (file := Path(named[1])).is_file():
+        said = file.read_text(errors="replace")[-_LOG_CHARACTERS:]
+    if _OPEN_FILES in said:
         remedy = "Run `sysctl fs.inotify.max_user_instances=512` as root, then `up` again."
         message += f": {_OPEN_FILES}"
         return Failure(finding("local-cluster-start-failed", message, remedy=remedy))

@@ -61,8 +61,9 @@ CAUSES = (
         "postgres-disk-full",
         Exit.UNHEALTHY,
         "The server's volume is full.",
-        "Drop or truncate what is not needed; or, where its StorageClass allows it, enlarge the "
-        "claim data-postgres-0 with `kubectl patch pvc` and leave volume in infra.toml as it is.",
+        "Drop a table that is not needed (to truncate one takes room itself); or, where its "
+        "StorageClass allows it, enlarge the claim data-postgres-0 with `kubectl patch pvc` and "
+        "leave volume in infra.toml as it is.",
     ),
     Cause(
         "postgres-version",
