@@ -309,6 +309,6 @@ def test_an_odd_state_is_healthy(state: Odd, stand: Stand) -> None:
         outcome = stand.observe(state.command, "")
     assert outcome.exit_code == 0, outcome.text
     assert outcome.findings == []
-    assert len(outcome.text.encode()) <= MOST_BYTES
+    assert len(outcome.text.replace(stand.namespace, NAMESPACE).encode()) <= MOST_BYTES
     assert outcome.seconds < MOST_SECONDS
     table.record_odd(state.name, state.command, outcome)
