@@ -559,7 +559,7 @@ encryption = """
             assert plain.recv(1) == b"N"
     patch = json.dumps({"stringData": {"sslmode": "verify-full", "ca.crt": "x"}})
     person.kubectl("patch", "secret", "postgres-connection", "-n", elsewhere, "-p", patch)
-    assert person.run("verify", "postgres", "--json").codes == ["tls-missing"]
+    assert person.run("verify", "postgres", "--json").codes == ["connection-differs"]
     person.settings(f"{settings}true\n")
     answer = person.run("up", "postgres", "--json", timeout=300)
     assert answer.exit_code == 0, answer.stdout

@@ -27,8 +27,7 @@ cat {credential}
 @pytest.fixture
 def plugin(deployed: Person, tmp_path: Path) -> Iterator[tuple[Person, dict[str, str]]]:
     """A context whose credentials come from a program that is not there yet."""
-    config = deployed.home / ".kube/config"
-    shown: dict[str, Any] = json.loads(config.read_text())
+    shown: dict[str, Any] = json.loads(deployed.kubectl("config", "view", "--raw", "-o", "json"))
     (user,) = (each["user"] for each in shown["users"] if each["name"] == CONTEXT)
     credential = {
         "apiVersion": "client.authentication.k8s.io/v1",

@@ -115,8 +115,11 @@ def _write(
     """Write an object that is not as desired. In a `fresh` namespace nothing else can be."""
     meta = manifest["metadata"]
     kind, name = manifest["kind"], meta["name"]
-    if current is None and not fresh and kube.get(kind, meta.get("namespace"), name) is not None:
-        raise foreign(manifest)
+    if current is None and not fresh:
+        # Another command may have been first.
+        current = kube.get(kind, meta.get("namespace"), name)
+        if current is not None and not manifests.in_scope(current):
+            raise foreign(manifest)
     if current is not None:
         mark = at(current, "metadata", "annotations", _APPLIED)
         if mark == _digest(manifest) and _is_so(manifest, current):
