@@ -7,7 +7,7 @@ from typing import Any, cast
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from learnflow_infra.cluster.policies import told_by
+from learnflow_infra.cluster.policies import enforcement
 from learnflow_infra.diagnosis import evidence, redaction, support_bundle, workloads
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.pipeline import capacity, volumes
@@ -63,7 +63,7 @@ def test_odd_objects_are_read(items: list[Any]) -> None:
     support_bundle._described(items)
     list(support_bundle._logs(kube, "learnflow", items))
     evidence.gather(kube, items, items)
-    told_by(items, minikube=True)
+    enforcement(items, minikube=True)
     capacity.free(items, items)
     volumes.finding_of("here", items)
     [*workloads.found({kind: items for kind in (*workloads.KINDS, "Pod")})]

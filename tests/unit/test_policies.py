@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from learnflow_infra.cluster.policies import told_by
+from learnflow_infra.cluster.policies import enforcement
 
 
 def _set(name: str, image: str = "some", *arguments: str, ready: int = 1, beside: str = "") -> Any:
@@ -45,4 +45,4 @@ PROXY = _set("kube-proxy")
     ],
 )
 def test_only_what_is_known_is_said(found: list[Any], minikube: bool, expected: str) -> None:
-    assert told_by(found, minikube=minikube)[0] == expected
+    assert enforcement(found, minikube=minikube)[0] == expected

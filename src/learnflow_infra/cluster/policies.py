@@ -33,16 +33,16 @@ def enforced(provider: Provider, kube: Kube) -> tuple[Enforced, str]:
         found = kube.list("DaemonSet")
     except Failure as error:
         return "unknown", f"its DaemonSets cannot be listed ({error})"
-    return told_by(found, minikube=isinstance(provider, Minikube))
+    return enforcement(found, minikube=isinstance(provider, Minikube))
 
 
-def told_by(daemon_sets: Iterable[Object], *, minikube: bool) -> tuple[Enforced, str]:
+def enforcement(daemon_sets: Iterable[Object], *, minikube: bool) -> tuple[Enforced, str]:
     """What the DaemonSets of a cluster tell of its network."""
     answers: dict[Enforced, str] = {}
     for each in daemon_sets:
         name = name_of(each)
         containers = list(objects(at(each, "spec", "template", "spec", "containers")))
-        verdict = _told_by(name, containers, minikube)
+        verdict = _enforcement(name, containers, minikube)
         if verdict and number(at(each, "status", "numberReady")) > 0:
             answers.setdefault(verdict, name)
     for verdict in ("yes", "unknown", "no"):
@@ -53,7 +53,7 @@ def told_by(daemon_sets: Iterable[Object], *, minikube: bool) -> tuple[Enforced,
     return "unknown", "no network that is known here"
 
 
-def _told_by(name: str, containers: list[Object], minikube: bool) -> Enforced | None:
+def _enforcement(name: str, containers: list[Object], minikube: bool) -> Enforced | None:
     given = (each.get("args") for each in containers)
     arguments = [word for each in given if isinstance(each, list) for word in each]
     if name in _ENFORCING or any(text(each.get("name")) in _BESIDE for each in containers):

@@ -38,7 +38,7 @@ class NotReached(Failure):
     """
 
     def __init__(self, where: str, words: str) -> None:
-        self.said = words
+        self.output = words
         code, message = (
             "cluster-unreachable",
             f"{where} does not answer: {words or 'no connection'}",

@@ -31,10 +31,10 @@ def explained(
     context: str, error: NotReached, entry: Callable[[], Entry], words: Callable[[], str]
 ) -> Failure:
     """The error with its cause; `words` are what a plug-in printed last."""
-    _, of_plugin, reason = error.said.partition(_CREDENTIALS)
+    _, of_plugin, reason = error.output.partition(_CREDENTIALS)
     if of_plugin:
         return Failure(_of_plugin(context, reason, entry(), words))
-    return Failure(*(_with_proxy(context, each, error.said, entry()) for each in error.findings))
+    return Failure(*(_with_proxy(context, each, error.output, entry()) for each in error.findings))
 
 
 def ended(context: str, output: str) -> Failure:

@@ -34,7 +34,7 @@ class Check:
     """One thing looked at: `ok`, `warn` with a remedy, `FAIL` with a finding, `-` if not used."""
 
     name: str
-    said: str
+    message: str
     level: Literal["ok", "warn", "FAIL", "-"] = "ok"
     remedy: str = ""
     finding: Finding | None = None
@@ -141,7 +141,7 @@ def to_json(report: Report) -> str:
             {
                 "name": each.name,
                 "level": each.level,
-                "said": clean(each.said),
+                "said": clean(each.message),
                 "remedy": clean(each.remedy),
             }
             for each in report.checks
@@ -203,7 +203,7 @@ def to_text(report: Report, color: bool) -> str:
 def _row(check: Check, color: bool) -> list[str]:
     paint = {"ok": "32", "warn": "33", "FAIL": "31", "-": "2"}[check.level]
     level = _paint(f"{check.level:<4}", paint, color)
-    row = f"{check.name:<14} {level} {clean(check.said)[:_MOST_ROW]}"
+    row = f"{check.name:<14} {level} {clean(check.message)[:_MOST_ROW]}"
     return [row, f"  -> {clean(check.remedy)}"] if check.remedy else [row]
 
 
