@@ -17,7 +17,7 @@ from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.pipeline import wait as waiting
 from learnflow_infra.pipeline.unblock import unblock
-from learnflow_infra.services import registry
+from learnflow_infra.services import registry, servers
 from learnflow_infra.settings import parse
 
 Object = dict[str, Any]
@@ -92,7 +92,7 @@ def waited(folder: Path, cluster: Cluster, seconds: float = 30) -> list[tuple[in
         waiting.wait(
             api,
             SETTINGS,
-            POSTGRES,
+            servers(POSTGRES, SETTINGS),
             Deadline(seconds),
             lambda state: said.append((state.ready, state.total)),
             changed=True,
@@ -170,5 +170,5 @@ def test_what_is_tried_ever_more_rarely_is_tried_now(
 ) -> None:
     cluster = Cluster(*shown)
     with kube(tmp_path, cluster) as api:
-        assert unblock(api, SETTINGS, POSTGRES) == said
+        assert unblock(api, SETTINGS, servers(POSTGRES, SETTINGS)) == said
     assert cluster.written == written

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,8 +18,9 @@ from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object, at, name_of
 from learnflow_infra.pipeline import credentials
+from learnflow_infra.pipeline.prove import no_client
 from learnflow_infra.report import Report
-from learnflow_infra.services import Service
+from learnflow_infra.services import Service, client, servers
 from learnflow_infra.settings import Settings
 
 _KINDS = (*workloads.KINDS, "Pod", "PersistentVolumeClaim", "Service")
@@ -101,20 +102,38 @@ def _services(
         workload = own.get(service.name)
         if workload or always:
             pods, claims = listed["Pod"], listed["PersistentVolumeClaim"]
-            state = evidence.explain(kube, settings, service, workload, pods, claims)
-            found.append(_with_secrets(kube, settings, service, state) if workload else state)
+            part = servers(service, settings)
+            state = evidence.explain(kube, settings, part, workload, pods, claims)
+            if workload:
+                findings = state.findings or _of_client(kube, settings, service, own, pods)
+                findings = (*findings, *_of_secrets(kube, settings, service))
+                state = replace(state, findings=findings)
+            found.append(state)
     return found
 
 
-def _with_secrets(kube: Kube, settings: Settings, service: Service, state: State) -> State:
-    """The state, and what is wrong with what applications bind to."""
+def _of_client(
+    kube: Kube,
+    settings: Settings,
+    service: Service,
+    own: Mapping[str, Object],
+    pods: Sequence[Object],
+) -> tuple[Finding, ...]:
+    part = client(service)
+    if part.name not in own:
+        return [no_client(service)]
+    return evidence.explain(kube, settings, part, own[part.name], pods, ()).findings
+
+
+def _of_secrets(kube: Kube, settings: Settings, service: Service) -> Sequence[Finding]:
+    """What is wrong with what applications bind to."""
     try:
         credentials.read(kube, settings, service)
     except Failure as failure:
         if failure.of_cluster:
             raise
-        return replace(state, findings=(*state.findings, *failure.of(service.name)))
-    return state
+        return failure.of(service.name)
+    return ()
 
 
 def _others(

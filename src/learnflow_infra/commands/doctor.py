@@ -22,6 +22,7 @@ from learnflow_infra.kubernetes.errors import ApiError
 from learnflow_infra.kubernetes.objects import at, by_name, condition, name_of
 from learnflow_infra.pipeline.capacity import check_capacity, is_default
 from learnflow_infra.report import Check, Report
+from learnflow_infra.services import servers
 from learnflow_infra.settings import mebibytes, shown
 
 _SECONDS = 20.0  # for all probes, side by side
@@ -235,7 +236,7 @@ def _services(request: Request, kube: Kube) -> Iterable[Check]:
         if (workload := workloads.get(service.name)) is None:
             counts.append(f"{service.name} not deployed")
             continue
-        state = explain(kube, request.settings, service, workload, pods)
+        state = explain(kube, request.settings, servers(service, request.settings), workload, pods)
         counts.append(f"{service.name} {state.ready}/{state.total} pods")
         unready = finding("pods-not-ready", "no cause is known yet", service=service.name)
         if not state.done:

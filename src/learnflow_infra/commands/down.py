@@ -100,7 +100,7 @@ def _remaining(
     there = scoped(kube, namespace)
     left = [f"{kind.lower()}/{name}" for kind, name in objects if (kind, name) in there]
     for service in names:
-        pods = kube.list("Pod", namespace, manifests.selector_text(service))
+        pods = kube.list("Pod", namespace, manifests.pods_text(service))
         left += [f"pod/{pod['metadata']['name']}" for pod in pods]
     return left
 

@@ -29,7 +29,7 @@ from learnflow_infra.pipeline.scope import Changes
 from learnflow_infra.pipeline.unblock import unblock
 from learnflow_infra.pipeline.wait import wait
 from learnflow_infra.report import Report
-from learnflow_infra.services import Secrets, Service
+from learnflow_infra.services import Secrets, Service, client, servers
 from learnflow_infra.settings import shown
 
 _SETTLING_SECONDS = 60.0
@@ -119,7 +119,7 @@ def _deploy(
     """
     settings, deadline = request.settings, request.deadline
     service.load_client()
-
+    parts = servers(service, settings), client(service)
     reached = Verdict(service.name)
 
     def on_progress(state: State) -> None:
@@ -135,8 +135,8 @@ def _deploy(
         try:
             if blocked:
                 blocked = False
-                done += unblock(kube, settings, service)
-            wait(kube, settings, service, deadline, on_progress, changed=changed)
+                done += [x for part in parts for x in unblock(kube, settings, part)]
+            wait(kube, settings, parts[0], deadline, on_progress, changed=changed)
             # From the first time that the pods were ready: a slow start has its second proof, too.
             settling = settling or deadline.within(_SETTLING_SECONDS)
         except Failure as failure:
@@ -151,6 +151,7 @@ def _deploy(
         try:
             # Before the proof: until then nobody can log in.
             done += reconcile(kube, settings, service, secrets, deadline)
+            wait(kube, settings, parts[1], deadline, lambda _: None, changed=changed)
             verdict = prove(kube, settings, service, deadline, secrets)
         except Failure as failure:
             if failure.of_cluster:

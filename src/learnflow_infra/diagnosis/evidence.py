@@ -17,7 +17,7 @@ from learnflow_infra.diagnosis.symptoms import Log, claims_of
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object, at, text, uid_of
-from learnflow_infra.services import Service
+from learnflow_infra.services import Part
 from learnflow_infra.settings import Settings
 
 T = TypeVar("T")
@@ -30,17 +30,17 @@ _AT_ONCE = 8
 def explain(
     kube: Kube,
     settings: Settings,
-    service: Service,
+    part: Part,
     workload: Object | None,
     pods: Iterable[Object],
     claims: Iterable[Object] | None = None,
 ) -> State:
-    """The state of a service with all that is known of it; a crash with its log's few words.
+    """The state of a part of a service with all that is known; a crash with its log's few words.
 
     Of the namespace's pods and claims, other people's do not matter. Claims that are not given are
     read.
     """
-    state = _judged(kube, settings, service, workload, pods, claims)
+    state = _judged(kube, settings, part, workload, pods, claims)
     fitted = tuple(remedies.fitting(each, settings) for each in state.findings)
     return replace(state, findings=fitted)
 
@@ -48,26 +48,26 @@ def explain(
 def _judged(
     kube: Kube,
     settings: Settings,
-    service: Service,
+    part: Part,
     workload: Object | None,
     pods: Iterable[Object],
     claims: Iterable[Object] | None,
 ) -> State:
-    namespace, expected = settings.cluster.namespace, len(service.pods(settings))
+    namespace = settings.cluster.namespace
     pods = of_service(workload or {}, pods)
     if claims is None:
         claims = _readable(lambda: kube.list("PersistentVolumeClaim", namespace))
     claims = claims_of(pods, claims)
-    state = judge(service.name, workload, pods, expected, Evidence(claims=claims))
+    state = judge(part.service, workload, pods, part.pods, Evidence(claims=claims))
     if state.done or workload is None:
         return state
     evidence = gather(kube, [workload, *(each for each in pods if not _settled(each))], claims)
-    state = judge(service.name, workload, pods, expected, evidence)
+    state = judge(part.service, workload, pods, part.pods, evidence)
     if state.log is None:
         return state
     lines = log_excerpt(kube, namespace, state.log, lambda: redaction.of_scope(kube, namespace))
     evidence = replace(evidence, log=lines)
-    return judge(service.name, workload, pods, expected, evidence)
+    return judge(part.service, workload, pods, part.pods, evidence)
 
 
 def gather(kube: Kube, unsettled: Sequence[Object], claims: Sequence[Object]) -> Evidence:

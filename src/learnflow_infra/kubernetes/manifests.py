@@ -18,6 +18,8 @@ DATA_LABEL = "learnflow-app/data"
 CLIENT_LABEL = "learnflow-app/client"
 # The name of what belongs to no one service.
 SHARED = "learnflow"
+# Where a service's client has the connection Secret.
+CONNECTION_FOLDER = "/etc/connection"
 
 # https://kubernetes.io/docs/concepts/security/pod-security-standards/
 _POD_SECURITY = {
@@ -61,6 +63,17 @@ def selector(service: str) -> dict[str, str]:
 
 def selector_text(service: str) -> str:
     return ",".join(f"{key}={value}" for key, value in selector(service).items())
+
+
+def client_of(service: str) -> str:
+    """The name of the workload that is a client of a service like any other."""
+    return f"{service}-client"
+
+
+def pods_text(service: str) -> str:
+    """What finds a service's pods and its client's."""
+    names = f"app.kubernetes.io/name in ({service},{client_of(service)})"
+    return f"{names},{SCOPE_SELECTOR}"
 
 
 def in_scope(item: Object) -> bool:
@@ -196,6 +209,12 @@ def stateful_set(
     }
     if storage_class:
         claim["storageClassName"] = storage_class
+    claims = [
+        {
+            "metadata": {"name": "data", "labels": labels(name) | {DATA_LABEL: "true"}},
+            "spec": claim,
+        }
+    ]
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
@@ -207,41 +226,92 @@ def stateful_set(
             "selector": {"matchLabels": selector(name)},
             "template": {
                 "metadata": {"labels": labels(name)} | _marked(configuration),
-                "spec": {
-                    "automountServiceAccountToken": False,
-                    "enableServiceLinks": False,
-                    # The sandbox's own first process buries orphans, such as a broken-off exec
-                    # leaves: PostgreSQL as PID 1 takes their end for a crash, Java leaves zombies.
-                    "shareProcessNamespace": True,
-                    "securityContext": {
-                        "runAsNonRoot": True,
-                        "runAsUser": user,
-                        "runAsGroup": user,
-                        "fsGroup": user,
-                        "fsGroupChangePolicy": "OnRootMismatch",
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
-                    "containers": [
-                        container
-                        | {
-                            "name": name,
-                            "securityContext": {
-                                "allowPrivilegeEscalation": False,
-                                "readOnlyRootFilesystem": True,
-                                "capabilities": {"drop": ["ALL"]},
-                            },
-                        }
-                    ],
-                    "volumes": volumes,
-                },
+                "spec": _pod(user, container | {"name": name}, volumes),
             },
-            "volumeClaimTemplates": [
-                {
-                    "metadata": {"name": "data", "labels": labels(name) | {DATA_LABEL: "true"}},
-                    "spec": claim,
-                }
-            ],
+            "volumeClaimTemplates": claims,
         },
+    }
+
+
+def client(
+    settings: Settings,
+    service: str,
+    *,
+    image: str,
+    user: int,
+    memory: str,
+    environment: Mapping[str, str],
+) -> Object:
+    """A StatefulSet of one pod that does nothing, and is a client of the service as an
+    application's is: what connects from it goes the way that all clients go.
+
+    It has the connection Secret at CONNECTION_FOLDER; `memory` is what the service's own tools
+    may take in it. The image is the service's, which is on the node already.
+    """
+    name = client_of(service)
+    mounted = {"secretName": f"{service}-connection", "defaultMode": 0o440}
+    container = {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sleep", "infinity"],
+        "env": [{"name": key, "value": value} for key, value in environment.items()],
+        "resources": {
+            "requests": {"cpu": "1m", "memory": "8Mi"},
+            "limits": {"memory": memory},
+        },
+        "volumeMounts": [
+            {"name": "connection", "mountPath": CONNECTION_FOLDER, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},
+        ],
+    }
+    volumes = [
+        {"name": "connection", "secret": mounted},
+        {"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}},
+    ]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": metadata(settings, service, name),
+        "spec": {
+            "serviceName": service,
+            "replicas": 1,
+            "selector": {"matchLabels": selector(name)},
+            "template": {
+                "metadata": {"labels": labels(name) | {CLIENT_LABEL: "true"}},
+                "spec": _pod(user, container, volumes) | {"terminationGracePeriodSeconds": 1},
+            },
+        },
+    }
+
+
+def _pod(user: int, container: Object, volumes: list[Object]) -> Object:
+    """A pod's spec that meets the restricted Pod Security Standard and asks for no token."""
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        # The sandbox's own first process buries orphans, such as a broken-off exec
+        # leaves: PostgreSQL as PID 1 takes their end for a crash, Java leaves zombies.
+        "shareProcessNamespace": True,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": user,
+            "runAsGroup": user,
+            "fsGroup": user,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            container
+            | {
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+            }
+        ],
+        "volumes": volumes,
     }
 
 

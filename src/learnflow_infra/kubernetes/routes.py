@@ -1,7 +1,7 @@
 """Connections to a service by two routes: as a pod in the cluster makes them, and from the host.
 
 Both give an ordinary connected socket, so that any client library can use them. In the cluster
-means inside a pod of ours: its resolver finds the name and its network reaches the Service. From
+means inside a client's pod: its resolver finds the name and its network reaches the Service. From
 the host means a port-forward, the way that `connect` goes.
 """
 
@@ -20,11 +20,13 @@ from learnflow_infra.kubernetes.streams import Relay, Stream, as_socket
 CONNECT_SECONDS = 5
 _RESOLVE_SECONDS = 2
 _NO_RESOLVER = "Temporary failure in name resolution"
+# What a network says of packets that it does not let through.
+BLOCKED = ("Connection refused", "Connection timed out", "No route to host")
 
 # bash's own TCP: nothing need be added to an image. The address comes on standard input, so that a
 # relay can be started before it is known what it is for, and never becomes code. The mark is the
 # first byte after a connection. Whichever direction ends first ends the other, and no process is
-# left to a new parent: a PostgreSQL that is PID 1 takes the end of a foreign child for a crash.
+# left to a new parent.
 _RELAY = """
 read -rt 60 host port
 exec 3<>"/dev/tcp/$host/$port" 4<&0 || exit 1
@@ -86,7 +88,7 @@ class InCluster:
             return self._relay()
         return begun.result()
 
-    def _resolves(self, host: str) -> bool:
+    def resolves(self, host: str) -> bool:
         """Whether the pod's resolver answers at all: bash does not say what it waited for."""
         try:
             stream = self._kube.exec(*self._place, ["getent", "hosts", host])
@@ -116,7 +118,7 @@ class InCluster:
                 if channel == 3:
                     break
         except TimeoutError:
-            output += b"Connection timed out" if self._resolves(host) else _NO_RESOLVER.encode()
+            output += b"Connection timed out" if self.resolves(host) else _NO_RESOLVER.encode()
         except ConnectionError as error:
             output += str(error).encode()
         stream.close()
@@ -169,7 +171,7 @@ class FromHost:
 
 def _reason(output: str) -> str:
     known = ("Name or service not known", _NO_RESOLVER)
-    for text in (*known, "Connection refused", "Connection timed out", "No route to host"):
+    for text in (*known, *BLOCKED):
         if text.lower() in output.lower():
             return text
     return " ".join(output.split())[-200:] or "the connection closed"

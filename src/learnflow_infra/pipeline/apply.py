@@ -100,7 +100,7 @@ def _given_up(
         claims = [
             f"{template['metadata']['name']}-{name}-{ordinal}"
             for ordinal in range(kept, there)
-            for template in manifest["spec"]["volumeClaimTemplates"]
+            for template in manifest["spec"].get("volumeClaimTemplates", ())
         ]
         if left := [each for each in claims if ("PersistentVolumeClaim", each) in live]:
             yield (

@@ -42,7 +42,7 @@ class Capacity:
 class _Change:
     """What a service's pods will need, and those that make room for it."""
 
-    service: Service
+    service: str
     workload: Object
     """As it is desired."""
     count: int
@@ -64,7 +64,7 @@ def check_capacity(kube: Kube, settings: Settings, services: Sequence[Service]) 
         for service in services
         for workload in service.objects(settings)
         if workload["kind"] == "StatefulSet"
-        if (change := _change(kube, namespace, service, workload)).count
+        if (change := _change(kube, namespace, service.name, workload)).count
     ]
     if not changes:
         return Capacity("all pods are there")
@@ -81,21 +81,24 @@ def check_capacity(kube: Kube, settings: Settings, services: Sequence[Service]) 
         capacity = Capacity(found[0].message, f"{found[0].message}; the cluster scales: {how}")
         found = []
     for change in changes:
-        claim = change.workload["spec"]["volumeClaimTemplates"][0]["spec"]
+        if not (templates := change.workload["spec"].get("volumeClaimTemplates")):
+            continue
         claims = kube.list(
-            "PersistentVolumeClaim", namespace, manifests.selector_text(change.service.name)
+            "PersistentVolumeClaim", namespace, manifests.selector_text(change.service)
         )
         if len(claims) < change.workload["spec"]["replicas"]:
-            found += _no_class(change.service.name, claim.get("storageClassName"), classes)
+            named = templates[0]["spec"].get("storageClassName")
+            found += _no_class(change.service, named, classes)
     if found:
         raise Failure(*found)
     return capacity
 
 
-def _change(kube: Kube, namespace: str, service: Service, workload: Object) -> _Change:
-    pods = kube.list("Pod", namespace, manifests.selector_text(service.name))
+def _change(kube: Kube, namespace: str, service: str, workload: Object) -> _Change:
+    name = name_of(workload)
+    pods = kube.list("Pod", namespace, manifests.selector_text(name))
     missing = max(workload["spec"]["replicas"] - len(pods), 0)
-    live = kube.get("StatefulSet", namespace, service.name)
+    live = kube.get("StatefulSet", namespace, name)
     template = workload["spec"]["template"]
     if live is None or satisfied(template, at(live, "spec", "template")):
         return _Change(service, workload, missing, ())
@@ -184,11 +187,11 @@ def _fit(
 ) -> tuple[list[Finding], Capacity]:
     """First fit, the largest first: what does not fit so will hardly fit otherwise."""
     needs = [
-        (change.service.name, requests(change.workload["spec"]["template"]["spec"]))
+        (change.service, requests(change.workload["spec"]["template"]["spec"]))
         for change in changes
         for _ in range(change.count)
     ]
-    services = ", ".join(change.service.name for change in changes)
+    services = ", ".join(dict.fromkeys(change.service for change in changes))
     kept_off = {name_of(each): _keeps_off(each) for each in nodes}
     if nodes and all(kept_off.values()):
         why = ", ".join(f"{name} is {reason}" for name, reason in [*kept_off.items()][:_MOST_NODES])

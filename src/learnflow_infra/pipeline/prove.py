@@ -1,4 +1,5 @@
-"""The proof of one service: its pods, its volumes, and a round trip of data by both routes."""
+"""The proof of one service: its pods, its volumes, and a round trip of data by both routes: from
+its client's pod, and from the host."""
 
 from __future__ import annotations
 
@@ -7,16 +8,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from learnflow_infra.diagnosis.evidence import explain
+from learnflow_infra.diagnosis.shut_out import shut_out
+from learnflow_infra.diagnosis.state import State, of_service
 from learnflow_infra.diagnosis.symptoms import claims_of
-from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, by_name
 from learnflow_infra.kubernetes.routes import FromHost, InCluster, on_localhost
 from learnflow_infra.pipeline import credentials
-from learnflow_infra.services import Access, Secrets, Service
+from learnflow_infra.services import Access, Secrets, Service, client, servers
 from learnflow_infra.settings import Settings
 
 ROUND_TRIP_SECONDS = 20.0
@@ -55,19 +58,22 @@ def _prove(
 ) -> None:
     namespace = settings.cluster.namespace
     with ThreadPoolExecutor(3) as pool:
-        selector = manifests.selector_text(service.name)
-        listed = pool.submit(kube.list, "Pod", namespace, selector)
+        listed = pool.submit(kube.list, "Pod", namespace, manifests.pods_text(service.name))
         claimed = pool.submit(kube.list, "PersistentVolumeClaim", namespace)
-        workload = pool.submit(kube.get, "StatefulSet", namespace, service.name).result()
+        selector = manifests.selector_text(service.name)
+        workloads = by_name(pool.submit(kube.list, "StatefulSet", namespace, selector).result())
         pods, claims = listed.result(), claimed.result()
-    state = explain(kube, settings, service, workload, pods, claims)
+    own, clients = servers(service, settings), client(service)
+    state = explain(kube, settings, own, workloads.get(own.name), pods, claims)
     verdict.ready, verdict.total = state.ready, state.total
-    verdict.image = _image(pods)
-    if not state.done:
-        ready = f"{state.ready} of {state.total} pods are Running and Ready"
-        raise Failure(
-            *(state.findings or (finding("pods-not-ready", ready, service=service.name),))
-        )
+    verdict.image = _image(of_service(workloads.get(own.name) or {}, pods))
+    _require_done(state, "pods are")
+    if clients.name not in workloads:
+        raise Failure(no_client(service))
+    _require_done(
+        explain(kube, settings, clients, workloads[clients.name], pods, claims),
+        f"pods of {clients.name} are",
+    )
     if (there := len(claims_of(pods, claims))) < state.total:
         message = f"{there} of {state.total} volumes are there"
         raise Failure(finding("volume-unbound", message, service=service.name))
@@ -77,17 +83,33 @@ def _prove(
 
     step = deadline.within(ROUND_TRIP_SECONDS, "the round trip", code="service-slow")
     access = Access(kube, settings, secrets, step)
-    pod = service.pods(settings)[0]
+    pod, dials = f"{clients.name}-0", service.proof_connections(settings)
     with (
-        InCluster(
-            kube, namespace, pod, service.name, service.proof_connections(settings)
-        ) as inside,
+        InCluster(kube, namespace, pod, clients.name, dials) as inside,
         ThreadPoolExecutor(2) as pool,
     ):
         host = FromHost(kube, namespace, on_localhost(service.host_ports(settings)))
-        proofs = [pool.submit(service.prove, access, route) for route in (inside, host)]
-        for proof in proofs:
-            proof.result()
+        inner, outer = (pool.submit(service.prove, access, route) for route in (inside, host))
+        try:
+            inner.result()
+        except Failure as failure:
+            if outer.exception() is None:  # the server is well: it is the client's way to it
+                found = shut_out(kube, settings, service, failure.findings[0])
+                raise Failure(found, *failure.findings[1:]) from failure
+            raise
+        outer.result()
+
+
+def no_client(service: Service) -> Finding:
+    """The finding of a deployment without the client, such as an earlier version made."""
+    message = f"there is no StatefulSet {client(service).name}"
+    return finding("client-missing", message, service=service.name)
+
+
+def _require_done(state: State, what: str) -> None:
+    if not state.done:
+        ready = f"{state.ready} of {state.total} {what} Running and Ready"
+        raise Failure(*(state.findings or (finding("pods-not-ready", ready),)))
 
 
 def _image(pods: Sequence[Object]) -> str:

@@ -1,4 +1,4 @@
-"""Wait until a service's workload is done, or surely failed: by a watch, within a deadline."""
+"""Wait until a part of a service is done, or surely failed: by a watch, within a deadline."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object, name_of
-from learnflow_infra.services import Service
+from learnflow_infra.services import Part
 from learnflow_infra.settings import Settings
 
 _ROUND_SECONDS = 2.5  # a watch is asked for in whole seconds
@@ -24,7 +24,7 @@ _OLD_SECONDS = 15.0
 def wait(
     kube: Kube,
     settings: Settings,
-    service: Service,
+    part: Part,
     deadline: Deadline,
     on_progress: Callable[[State], None],
     *,
@@ -41,51 +41,51 @@ def wait(
     left = deadline.remaining()
     until = deadline.within(max(left - _LAST_WORDS_SECONDS, left / 2))
     while not until.passed():
-        for last in _round(kube, settings, service, deadline):
+        for last in _round(kube, settings, part, deadline):
             if (last.ready, last.total) != seen:
                 seen = (last.ready, last.total)
                 on_progress(last)
             if last.done:
                 return last
             if grace.over(last):
-                raise Failure(*_explained(kube, settings, service, last).findings)
-    last = _explained(kube, settings, service, last)
+                raise Failure(*_explained(kube, settings, part, last).findings)
+    last = _explained(kube, settings, part, last)
     message = f"{last.ready} of {last.total} pods were ready after {deadline.seconds:g} s"
-    passed = finding("deadline-passed", message, service=service.name)
+    passed = finding("deadline-passed", message, service=part.service)
     if any(each.grace < FOREVER for each in last.symptoms):
         raise Failure(*last.findings)
     raise Failure(passed, *last.findings)
 
 
-def _round(kube: Kube, settings: Settings, service: Service, deadline: Deadline) -> Iterator[State]:
+def _round(kube: Kube, settings: Settings, part: Part, deadline: Deadline) -> Iterator[State]:
     """The state at each change for a while; at the end with what events say of what is held up."""
-    namespace, expected = settings.cluster.namespace, len(service.pods(settings))
+    namespace = settings.cluster.namespace
     pods: dict[str, Object] = {}
     step = deadline.within(_ROUND_SECONDS)
-    for event in kube.watch("Pod", namespace, manifests.selector_text(service.name), step):
+    for event in kube.watch("Pod", namespace, manifests.selector_text(part.name), step):
         pod = event["object"]
         if event["type"] == "DELETED":
             pods.pop(name_of(pod), None)
         else:
             pods[name_of(pod)] = pod
-        workload = kube.get("StatefulSet", namespace, service.name)
-        state = judge(service.name, workload, pods.values(), expected)
+        workload = kube.get("StatefulSet", namespace, part.name)
+        state = judge(part.service, workload, pods.values(), part.pods)
         if state.final or not state.unexplained:
             yield state
-    workload = kube.get("StatefulSet", namespace, service.name)
-    state = judge(service.name, workload, pods.values(), expected)
+    workload = kube.get("StatefulSet", namespace, part.name)
+    state = judge(part.service, workload, pods.values(), part.pods)
     if state.unexplained:
-        state = explain(kube, settings, service, workload, list(pods.values()))
+        state = explain(kube, settings, part, workload, list(pods.values()))
     yield state
 
 
-def _explained(kube: Kube, settings: Settings, service: Service, last: State) -> State:
+def _explained(kube: Kube, settings: Settings, part: Part, last: State) -> State:
     """The same state with its evidence, or as it was where that says no more."""
     namespace = settings.cluster.namespace
     try:
-        workload = kube.get("StatefulSet", namespace, service.name)
-        pods = kube.list("Pod", namespace, manifests.selector_text(service.name))
-        state = explain(kube, settings, service, workload, pods)
+        workload = kube.get("StatefulSet", namespace, part.name)
+        pods = kube.list("Pod", namespace, manifests.selector_text(part.name))
+        state = explain(kube, settings, part, workload, pods)
     except Failure:
         return last
     return state if state.symptoms else last

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from learnflow_infra.findings.causes import Cause
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.image_builder.recipe import Recipe
+from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import Route
@@ -39,6 +40,23 @@ class Access:
     @property
     def connection(self) -> Mapping[str, str]:
         return self.secrets.connection
+
+
+class Part(NamedTuple):
+    """One StatefulSet of a service: its servers, or the client that proofs are made from."""
+
+    service: str
+    name: str
+    pods: int
+    """How many the settings expect."""
+
+
+def servers(service: Service, settings: Settings) -> Part:
+    return Part(service.name, service.name, len(service.pods(settings)))
+
+
+def client(service: Service) -> Part:
+    return Part(service.name, manifests.client_of(service.name), 1)
 
 
 def password_key(user: str) -> str:
@@ -77,7 +95,7 @@ class Service(Protocol):
         ...
 
     def objects(self, settings: Settings) -> list[Object]:
-        """Everything but Secrets, in the order to apply."""
+        """Everything but Secrets, in the order to apply, its client (`manifests.client`) too."""
         ...
 
     def credentials(self, settings: Settings) -> Object:

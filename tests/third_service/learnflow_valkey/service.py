@@ -82,6 +82,14 @@ class Valkey:
                 volume_size=valkey.volume,
                 storage_class=valkey.storage_class,
             ),
+            manifests.client(
+                settings,
+                "valkey",
+                image=valkey.image,
+                user=_USER_ID,
+                memory="32Mi",
+                environment={},
+            ),
         ]
 
     def _container(self, settings: Settings) -> Object:

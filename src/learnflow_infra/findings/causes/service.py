@@ -15,6 +15,31 @@ CAUSES = (
         shared=True,
     ),
     Cause(
+        "client-missing",
+        Exit.UNHEALTHY,
+        "The pod that the proof is made from is not deployed.",
+        "Run `learnflow-infra up`, which adds it.",
+    ),
+    Cause(
+        "policy-differs",
+        Exit.UNHEALTHY,
+        "The service's NetworkPolicy is gone or changed, and clients do not reach it.",
+        "Run `learnflow-infra up`, which puts it back.",
+    ),
+    Cause(
+        "policy-of-others",
+        Exit.UNHEALTHY,
+        "NetworkPolicies of others do not let clients out to the service or to the cluster's DNS.",
+        "Add a policy that lets them, as the finding says.",
+    ),
+    Cause(
+        "dns-shut",
+        Exit.UNHEALTHY,
+        "The cluster's DNS answers the service's pods and not its clients.",
+        "Look for what lets only some pods to it, with `kubectl get networkpolicy -n kube-system`.",
+        shared=True,
+    ),
+    Cause(
         "service-unreachable",
         Exit.UNHEALTHY,
         "An address of the service accepts no connection.",

@@ -191,5 +191,22 @@ def _admin(settings: Settings) -> dict[str, object]:
     }
 
 
+def client_properties(connection: Mapping[str, str]) -> str:
+    """A client's properties file, as Kafka's own tools and Java clients read it."""
+    keys = ("bootstrap.servers", "security.protocol", "sasl.mechanism", "sasl.jaas.config")
+    values = {key: connection[key] for key in keys}
+    if authority := connection.get("ca.crt"):
+        values |= {"ssl.truststore.type": "PEM", "ssl.truststore.certificates": authority}
+    return _lines({key: _escaped(value) for key, value in values.items()})
+
+
+def _escaped(text: str) -> str:
+    """A value that stays one in java.util.Properties' syntax, read as Latin-1."""
+    line = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
+    units = line.encode("utf-16-be")
+    codes = [int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2)]
+    return "".join(chr(each) if 0x20 <= each < 0x7F else f"\\u{each:04x}" for each in codes)
+
+
 def _lines(values: Mapping[str, object]) -> str:
     return "".join(f"{key}={value}\n" for key, value in values.items())

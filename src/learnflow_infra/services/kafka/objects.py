@@ -21,6 +21,7 @@ from learnflow_infra.services.kafka.settings import NODE, KafkaSettings
 from learnflow_infra.services.shared import authority
 from learnflow_infra.settings import Settings
 
+_USER = 1000
 # The node's own settings are added to the shared ones by its ordinal. Formatting is done once a
 # volume; Kafka writes meta.properties last, so that a broken-off format is done again.
 _START = """\
@@ -74,7 +75,7 @@ def objects(settings: Settings, pods: Sequence[str]) -> list[Object]:
             "kafka",
             governing_service="kafka-brokers",
             replicas=settings.of(KafkaSettings).brokers,
-            user=1000,
+            user=_USER,
             container=_container(settings),
             volumes=[
                 {"name": "config", "configMap": {"name": "kafka-config"}},
@@ -85,6 +86,15 @@ def objects(settings: Settings, pods: Sequence[str]) -> list[Object]:
             volume_size=settings.of(KafkaSettings).volume,
             storage_class=settings.of(KafkaSettings).storage_class,
             configuration=files,
+        ),
+        manifests.client(
+            settings,
+            "kafka",
+            image=settings.of(KafkaSettings).image,
+            user=_USER,
+            memory="512Mi",
+            # The tools' log goes where they may write.
+            environment={"LOG_DIR": "/tmp"},
         ),
     ]
 

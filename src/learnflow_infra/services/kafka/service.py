@@ -101,6 +101,7 @@ class Kafka:
         }
         if authority:
             values["ca.crt"] = authority
+        values["client.properties"] = config.client_properties(values)
         kind = "servicebinding.io/kafka"
         return manifests.secret(settings, "kafka", secret, values, kind=kind)
 

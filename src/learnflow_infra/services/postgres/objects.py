@@ -10,6 +10,7 @@ from learnflow_infra.services.postgres.settings import PostgresSettings
 from learnflow_infra.services.shared.authority import volume
 from learnflow_infra.settings import Settings, mebibytes
 
+_USER = 999
 _SOCKETS = "/var/run/postgresql"
 
 # initdb works beside the data folder and the rename comes last, so that a broken-off start is
@@ -61,7 +62,7 @@ def objects(settings: Settings) -> list[Object]:
             "postgres",
             governing_service="postgres-nodes",
             replicas=1,
-            user=999,
+            user=_USER,
             container=_container(settings),
             volumes=[
                 {"name": "run", "emptyDir": {"sizeLimit": "1Mi"}},
@@ -70,6 +71,18 @@ def objects(settings: Settings) -> list[Object]:
             ],
             volume_size=settings.of(PostgresSettings).volume,
             storage_class=settings.of(PostgresSettings).storage_class,
+        ),
+        manifests.client(
+            settings,
+            "postgres",
+            image=settings.of(PostgresSettings).image,
+            user=_USER,
+            memory="128Mi",
+            environment={
+                "PGSERVICEFILE": f"{manifests.CONNECTION_FOLDER}/pg_service.conf",
+                "PGSERVICE": "learnflow",
+                "PGSSLROOTCERT": f"{manifests.CONNECTION_FOLDER}/ca.crt",
+            },
         ),
     ]
 

@@ -135,6 +135,9 @@ def _connection(settings: Settings, name: str, user: str, password: str, authori
         "jdbc-uri": f"jdbc:postgresql://{host}:{PORT}/{database}"
         f"?user={quote(user, safe='')}&password={quote(password, safe='')}&sslmode={mode}",
         "pgpass": ":".join(map(_in_pgpass, (host, str(PORT), database, user, password))),
+        # https://www.postgresql.org/docs/current/libpq-pgservice.html
+        "pg_service.conf": f"[learnflow]\nhost={host}\nport={PORT}\ndbname={database}\n"
+        f"user={user}\npassword={password}\nsslmode={mode}\n",
     }
     if authority:
         values["ca.crt"] = authority
