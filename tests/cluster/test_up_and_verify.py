@@ -261,7 +261,7 @@ def test_what_cannot_fit_is_refused_at_once_with_both_figures(person: Person) ->
     person.settings("")
     assert answer.exit_code == 4
     assert answer.codes == ["room-missing"]
-    assert "921600 MiB" in answer.json["findings"][0]["message"]
+    assert "921608 MiB" in answer.json["findings"][0]["message"]
     assert person.kubectl("get", "secrets,statefulsets", "-n", "big", "-o", "name") == ""
 
 

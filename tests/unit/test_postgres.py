@@ -47,7 +47,7 @@ def test_each_user_has_a_secret_and_a_password_of_its_own() -> None:
 def test_the_server_offers_what_the_secrets_ask_for(encryption: bool) -> None:
     mode = {each["sslmode"] for each in secrets(encryption).values()}
     assert mode == {"verify-full" if encryption else "disable"}
-    (workload,) = (
+    workload, _ = (
         each for each in Postgres().objects(settings(encryption)) if each["kind"] == "StatefulSet"
     )
     pod: dict[str, Any] = workload["spec"]["template"]["spec"]
@@ -101,7 +101,7 @@ def started(
         program = folder / name
         program.write_text(f"#!/bin/sh\nset -e\n{script}\n")
         program.chmod(0o755)
-    (stateful_set,) = (
+    stateful_set, _ = (
         each for each in Postgres().objects(settings()) if each["kind"] == "StatefulSet"
     )
     (container,) = stateful_set["spec"]["template"]["spec"]["containers"]

@@ -46,7 +46,10 @@ def _on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_other_service_keeps_its_verdict(
     tmp_path: Path, refused: Answer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with serving(tmp_path, refusing("statefulsets/postgres", refused)):
+    with serving(
+        tmp_path,
+        refusing("statefulsets?labelSelector=app.kubernetes.io%2Fname%3Dpostgres", refused),
+    ):
         assert cli.run(["verify", "--context", "somewhere", "--json"]) == Exit.UNHEALTHY
     found = json.loads(capsys.readouterr().out)["findings"]
     assert {each["service"]: each["code"] for each in found} == {

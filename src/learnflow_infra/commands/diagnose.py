@@ -121,7 +121,7 @@ def _of_client(
 ) -> tuple[Finding, ...]:
     part = client(service)
     if part.name not in own:
-        return [no_client(service)]
+        return (no_client(service),)
     return evidence.explain(kube, settings, part, own[part.name], pods, ()).findings
 
 

@@ -26,6 +26,38 @@ def run(*argv: str) -> None:
     subprocess.run(inside(*argv), check=True, capture_output=True, timeout=30)
 
 
+def nft(script: str, target: int = 0) -> None:
+    """Change the rules of a process's network, the node's own for 0."""
+    environment = Path(f"/proc/{lock.node_pid()}/environ").read_text().split("\0")
+    subprocess.run(
+        ["nsenter", f"--target={target or lock.node_pid()}", "--net", "--", "nft", "-f", "-"],
+        env=dict(each.split("=", 1) for each in environment if each),
+        input=script,
+        text=True,
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
+
+
+def link(address: str) -> str:
+    """The node's end of the link to a pod."""
+    route = subprocess.run(
+        inside("ip", "route", "get", address), check=True, capture_output=True, text=True
+    )
+    words = route.stdout.split()
+    return words[words.index("dev") + 1]
+
+
+def pid_in(pod: str) -> int:
+    """A process in a pod, as this machine numbers it."""
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"HOSTNAME={pod}".encode() in (each / "environ").read_bytes().split(b"\0"):
+                return int(each.name)
+    raise LookupError(pod)
+
+
 def pid(component: str) -> int:
     """A component's process, as this machine numbers it."""
     node = lock.node_pid()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from learnflow_infra.cluster.local import layout
 
@@ -38,7 +39,7 @@ def unknown(stand: Stand, pod: str, name: str) -> None:
 
 @fault("a Service that is gone", "verify postgres", "name-unknown", says="postgres")
 def service_gone(stand: Stand) -> Iterator[None]:
-    unknown(stand, "postgres-0", f"postgres.{stand.namespace}.svc")
+    unknown(stand, "postgres-client-0", f"postgres.{stand.namespace}.svc")
     yield
 
 
@@ -49,7 +50,7 @@ def service_gone(stand: Stand) -> Iterator[None]:
     says="kafka-0.kafka-brokers",
 )
 def headless_gone(stand: Stand) -> Iterator[None]:
-    unknown(stand, "kafka-0", HEADLESS.format(stand.namespace))
+    unknown(stand, "kafka-client-0", HEADLESS.format(stand.namespace))
     yield
 
 
@@ -73,6 +74,101 @@ def dns_without_endpoints(stand: Stand) -> Iterator[None]:
 def dns_hangs(stand: Stand) -> Iterator[None]:
     with node.stopped("dns"):
         yield
+
+
+def policy(name: str, selector: dict[str, Any], types: list[str], **rules: Any) -> dict[str, Any]:
+    """A NetworkPolicy of somebody else's."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name},
+        "spec": {"podSelector": selector, "policyTypes": types, **rules},
+    }
+
+
+@fault(
+    "a NetworkPolicy from which the clients' rule was taken",
+    "verify postgres",
+    "policy-differs",
+    telling=True,
+    says="postgres is not as",
+)
+def without_clients(stand: Stand) -> Iterator[None]:
+    change = [{"op": "remove", "path": "/spec/ingress/0"}]
+    stand.kubectl("patch", "networkpolicy", "postgres", "--type=json", "-p", json.dumps(change))
+    yield
+
+
+@fault(
+    "a NetworkPolicy that is gone beside others' default-deny",
+    "verify kafka",
+    "policy-differs",
+    says="kafka is not there",
+)
+def without_policy(stand: Stand) -> Iterator[None]:
+    stand.kubectl("delete", "networkpolicy", "kafka")
+    servers = {"matchLabels": {"app.kubernetes.io/name": "kafka"}}
+    stand.create(policy("closed", servers, ["Ingress"]))
+    yield
+    stand.kubectl("delete", "networkpolicy", "closed")
+
+
+@fault(
+    "a default-deny that others put into the namespace",
+    "verify kafka",
+    "policy-of-others",
+    telling=True,
+    says="deny-all lets no client out to port 53",
+)
+def default_deny(stand: Stand) -> Iterator[None]:
+    stand.create(policy("deny-all", {}, ["Ingress", "Egress"]))
+    yield
+    stand.kubectl("delete", "networkpolicy", "deny-all")
+
+
+@fault(
+    "a policy of others by which clients reach DNS alone",
+    "verify postgres",
+    "policy-of-others",
+    says="names lets no client out to port 5432",
+)
+def names_alone(stand: Stand) -> Iterator[None]:
+    dns = {"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]}
+    clients = {"matchExpressions": [{"key": "learnflow-app/client", "operator": "Exists"}]}
+    stand.create(policy("names", clients, ["Egress"], egress=[dns]))
+    yield
+    stand.kubectl("delete", "networkpolicy", "names")
+
+
+@fault("DNS that is open to some pods only (both services)", "verify", "dns-shut")
+def dns_for_some(stand: Stand) -> Iterator[None]:
+    clients = [node.pid_in(f"{service}-client-0") for service in ("kafka", "postgres")]
+    rules = "udp dport 53 drop; tcp dport 53 drop;"
+    for each in clients:
+        chain = f"chain out {{ type filter hook output priority 0; {rules} }}"
+        node.nft(f"table inet shut {{ {chain} }}", each)
+    yield
+    for each in clients:
+        node.nft("delete table inet shut", each)
+
+
+@fault(
+    "a deployment without its client, as earlier versions made it",
+    "verify postgres",
+    "client-missing",
+)
+def no_client(stand: Stand) -> Iterator[None]:
+    stand.kubectl("delete", "statefulset", "postgres-client")
+    yield
+
+
+@fault("a client whose image is gone", "verify kafka", "image-absent", sign="ErrImageNeverPull")
+def client_without_image(stand: Stand) -> Iterator[None]:
+    container = {"name": "kafka-client", "image": "nobody/nothing:1", "imagePullPolicy": "Never"}
+    change = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    stand.kubectl("patch", "statefulset", "kafka-client", "-p", json.dumps(change))
+    stand.await_sign("ErrImageNeverPull")
+    yield
 
 
 @fault("a connection Secret that is gone", "verify kafka", "connection-missing")

@@ -14,7 +14,7 @@ from learnflow_infra.cluster.local import layout
 
 from ..conftest import NAMESPACE, Person
 from ..machine import eventually
-from . import containers, table
+from . import containers, node, services, table
 from .harness import MOST_SECONDS, Stand, elsewhere, parameters, pod
 from .injector import Injector
 
@@ -278,9 +278,36 @@ def labelled(stand: Stand) -> Iterator[None]:
 
 @odd("a quota that is just large enough", "up postgres")
 def exact_quota(stand: Stand) -> Iterator[None]:
-    hard = "pods=1,requests.cpu=250m,requests.memory=256Mi,persistentvolumeclaims=1"
+    hard = "pods=2,requests.cpu=251m,requests.memory=264Mi,persistentvolumeclaims=1"
     stand.kubectl("create", "quota", "exact", f"--hard={hard}")
     yield
+
+
+@odd("a network in which no pod reaches itself through a Service", telling=True)
+def no_hairpin(stand: Stand) -> Iterator[None]:
+    """As with a bridge whose ports do not send back what came from them."""
+    links = [node.link(each["status"]["podIP"]) for each in stand.items("pods")]
+    rules = " ".join(f"iifname {link} oifname {link} drop;" for link in links)
+    chain = f"chain back {{ type filter hook forward priority 0; {rules} }}"
+    node.nft(f"table inet hairpin {{ {chain} }}")
+    with pytest.raises(AssertionError):
+        stand.exec("postgres-0", f"pg_isready -t 2 -h postgres.{NAMESPACE}.svc")
+    yield
+    node.nft("delete table inet hairpin")
+
+
+@odd("others' policies that let clients out to the scope alone", telling=True)
+def closed_namespace(stand: Stand) -> Iterator[None]:
+    ports = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    scope = {"podSelector": {"matchLabels": {"learnflow-app/scope": "phase-2-infrastructure"}}}
+    rules = [{"ports": ports}, {"to": [scope]}]
+    clients = {"matchLabels": {"learnflow-app/client": "true"}}
+    stand.create(
+        services.policy("deny-all", {}, ["Ingress", "Egress"]),
+        services.policy("out", clients, ["Egress"], egress=rules),
+    )
+    yield
+    stand.kubectl("delete", "networkpolicy", "deny-all", "out")
 
 
 @odd("a taint by which the node is only less preferred", "up postgres")

@@ -18,16 +18,25 @@ from learnflow_infra.kubernetes import manifests
 from ..conftest import ADMINISTRATOR, NAMESPACE, Person
 from ..machine import eventually
 from . import node
+from .services import policy
 from .volumes import claim, tiny
 
 RETRIED = "learnflow-app/retried"
 
 
 def item(person: Person, kind: str, namespace: str) -> dict[str, Any]:
-    """The only one of its kind."""
+    """The only one of its kind, but for the client's."""
     shown = json.loads(person.kubectl("get", kind, "-n", namespace, "-o", "json"))
-    (found,) = shown["items"]
+    (found,) = (each for each in shown["items"] if "-client" not in each["metadata"]["name"])
     return dict(found)
+
+
+def carried_out(person: Person, remedy: str) -> None:
+    """The first command of a remedy, as the namespace's administrator types it."""
+    path = f"{person.kubectl_folder()}:{person.environment['PATH']}"
+    administrator = f'kubectl() {{ command kubectl --context {ADMINISTRATOR} "$@"; }}'
+    command = f"{administrator}; {remedy.split('`')[1]}"
+    subprocess.run(["bash", "-c", command], env=person.environment | {"PATH": path}, check=True)
 
 
 def test_the_remedies_of_lost_credentials_mend_them(mended: Person) -> None:
@@ -86,14 +95,32 @@ def test_a_quota_of_what_no_pod_asks_for_is_met_by_the_remedy(
     person.kubectl("create", "quota", "limits", "-n", elsewhere, hard)
     answer = person.run("up", "postgres", "--json")
     assert (answer.exit_code, answer.codes) == (4, ["quota-unspecified"])
-    command = answer.json["findings"][0]["remedy"].split("`")[1]
-    path = f"{person.kubectl_folder()}:{person.environment['PATH']}"
-    administrator = f'kubectl() {{ command kubectl --context {ADMINISTRATOR} "$@"; }}; {command}'
-    subprocess.run(
-        ["bash", "-c", administrator], env=person.environment | {"PATH": path}, check=True
-    )
+    carried_out(person, answer.json["findings"][0]["remedy"])
     answer = person.run("up", "postgres")
     assert answer.exit_code == 0, answer.stdout
+
+
+def test_clients_that_others_policies_keep_in_are_let_out(person: Person, elsewhere: str) -> None:
+    deny = policy("deny-all", {}, ["Ingress", "Egress"])
+    person.kubectl("create", "-n", elsewhere, "-f", "-", stdin=json.dumps(deny))
+    answer = person.run("up", "--json")
+    assert (answer.exit_code, set(answer.codes)) == (1, {"policy-of-others"})
+    carried_out(person, answer.json["findings"][0]["remedy"])
+    answer = person.run("up")
+    assert answer.exit_code == 0, answer.stdout
+
+
+def test_up_mends_what_keeps_clients_out(mended: Person) -> None:
+    change = json.dumps([{"op": "remove", "path": "/spec/ingress/0"}])
+    for service in ("kafka", "postgres"):
+        where = ("networkpolicy", service, "-n", NAMESPACE)
+        mended.kubectl("patch", *where, "--type=json", "-p", change)
+    mended.kubectl("delete", "statefulset", "postgres-client", "-n", NAMESPACE)
+    assert set(mended.run("verify", "--json").codes) == {"policy-differs", "client-missing"}
+    answer = mended.run("up", "--json")
+    assert answer.exit_code == 0, answer.stdout
+    written = {"networkpolicy/kafka", "networkpolicy/postgres", "statefulset/postgres-client"}
+    assert written <= set(answer.json["changed"])
 
 
 def test_a_volume_that_could_not_be_written_is_used_once_it_can(
