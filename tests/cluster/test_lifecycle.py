@@ -37,6 +37,27 @@ def test_down_keeps_the_data_and_up_brings_it_back(person: Person, elsewhere: st
     assert person.kubectl(*secret) == credentials
 
 
+def test_a_change_that_cannot_be_rolled_out_ends_with_what_ran_before(
+    person: Person, elsewhere: str
+) -> None:
+    assert person.run("up").exit_code == 0
+    in_pod = ("-n", elsewhere, *PSQL)
+    person.kubectl(*in_pod, stdin="create table kept as select 42 as n")
+    kept = f'[cluster]\nnamespace = "{elsewhere}"\n'
+    unfit = '[postgres]\nimage = "apache/kafka:4.3.0"\n[kafka]\nmemory = "16Mi"\n'
+    person.settings(kept + unfit)
+    answer = person.run("up", "--json")
+    assert answer.exit_code == 1
+    assert answer.codes[-1] == "image-unfit", answer.stdout
+    back = "what ran before was put back, and its pods are ready again"
+    assert {f"{each}: {back}" for each in ("kafka", "postgres")} <= set(answer.json["notes"])
+    person.settings(kept)
+    answer = person.run("up", "--json")
+    assert answer.exit_code == 0, answer.stdout
+    assert answer.json["changed"] == []
+    assert person.kubectl(*in_pod, stdin="select n from kept").strip() == "42"
+
+
 def test_purge_removes_the_data_and_the_namespace(person: Person, elsewhere: str) -> None:
     answer = person.run("up", "postgres")
     assert answer.exit_code == 0, answer.stdout

@@ -57,20 +57,18 @@ def test_every_form_of_it_lets_a_client_in(owned: Person) -> None:
     script = 'read -r uri; psql --no-password -Atc "select 2" "${uri/verify-full/require}"'
     assert within(owned, "postgres-0", script, values["uri"] + "\n") == "2"
 
-    values = owned.secret("kafka-connection")
-    admin = owned.kubectl(
-        *("exec", "-n", NAMESPACE, "kafka-0", "--", "cat", "/etc/kafka-shared/admin.properties")
+    script = (
+        "cat > /tmp/service.conf; PGSERVICEFILE=/tmp/service.conf psql -Atc 'select 3'; "
+        "rm /tmp/service.conf"
     )
-    trust = [line for line in admin.splitlines() if line.startswith("ssl.")]
-    jaas = values["sasl.jaas.config"].replace("\\", "\\\\")  # as a file of properties wants it
-    jaas = "".join(each if each.isascii() else f"\\u{ord(each):04x}" for each in jaas)
-    config = [f"{key}={values[key]}" for key in ("security.protocol", "sasl.mechanism")]
+    assert within(owned, "postgres-client-0", script, values["pg_service.conf"]) == "3"
+
+    values = owned.secret("kafka-connection")
     script = (
         "/opt/kafka/bin/kafka-broker-api-versions.sh --command-config /dev/stdin "
         f"--bootstrap-server {values['bootstrap.servers']} | head -1"
     )
-    stdin = "\n".join([*config, *trust, f"sasl.jaas.config={jaas}", ""])
-    assert "9092" in within(owned, "kafka-0", script, stdin)
+    assert "9092" in within(owned, "kafka-client-0", script, values["client.properties"])
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,19 @@ def test_the_connection_secrets_hold_what_clients_know(deployed: Person) -> None
     assert len(postgres["password"]) >= 24
 
 
+def test_the_services_own_tools_are_in_their_clients_with_the_login(deployed: Person) -> None:
+    def client(service: str, *command: str) -> list[str]:
+        pod = ("exec", "-n", NAMESPACE, f"{service}-client-0", "--")
+        return deployed.kubectl(*pod, *command).split()
+
+    question = "select current_user, ssl from pg_stat_ssl where pid = pg_backend_pid()"
+    assert client("postgres", "psql", "-tAc", question) == ["learnflow|t"]
+    server = ("--bootstrap-server", f"kafka.{NAMESPACE}.svc:9092")
+    login = ("--command-config", "/etc/connection/client.properties")
+    tool = "/opt/kafka/bin/kafka-topics.sh"
+    assert "learnflow.events" in client("kafka", tool, *server, *login, "--list")
+
+
 def test_no_command_prints_a_secret(deployed: Person) -> None:
     secrets = {
         base64.b64decode(value).decode()

@@ -49,7 +49,7 @@ GOOD = [
     "a:b\\c",
     "\"quoted'",
     "50% @/?#&+=",
-    " spaces ",
+    " spaces",
     "schön",
     "пароль",
     "\u05d0\u05d1",

@@ -24,6 +24,7 @@ from learnflow_infra.pipeline import apply, credentials, declared
 from learnflow_infra.pipeline.capacity import check_capacity
 from learnflow_infra.pipeline.images import supply, with_loading
 from learnflow_infra.pipeline.prove import prove
+from learnflow_infra.pipeline.put_back import put_back
 from learnflow_infra.pipeline.reconcile import reconcile
 from learnflow_infra.pipeline.scope import Changes
 from learnflow_infra.pipeline.unblock import unblock
@@ -90,6 +91,10 @@ def up(request: Request) -> Report:
             started = time.monotonic()
             changed = f"statefulset/{service.name}" in changes.changed
             verdict = _deploy(request, kube, service, secrets[service.name], changed)
+            if changed and not verdict.ok and verdict.ready < verdict.total:
+                before = scope.objects
+                said = put_back(kube, settings, service, before, changes.changed, deadline)
+                notes.extend(filter(None, [said]))
             if (image := settings.services[service.name].image) in loading:
                 verdict.findings = with_loading(verdict.findings, image, loading[image])
             verdict.seconds = time.monotonic() - started

@@ -86,6 +86,12 @@ def path(verb: str, kind: str, namespace: str | None, name: str | None = None) -
     return "/".join(parts)
 
 
+def api_version(kind: str) -> str:
+    """The group and version of a kind, as manifests name them."""
+    resource = RESOURCES[kind]
+    return f"{resource.group}/{resource.version}" if resource.group else resource.version
+
+
 def rules(*, in_namespace: bool) -> Iterator[tuple[str, str, list[str]]]:
     """API group, resource and verbs: within the namespace, or across the cluster."""
     for resource in RESOURCES.values():

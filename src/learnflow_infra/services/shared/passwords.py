@@ -54,6 +54,8 @@ def flaw(password: str) -> str:
         return "is no UTF-8"
     if password[-1] in "\r\n":
         return "ends with a line break"
+    if password[-1].isspace():  # a service file of libpq's forgets it
+        return "ends with white space"
     if any(unicodedata.category(each) == "Cc" for each in password):
         return "holds a control character"
     if len(password) > _MOST:
