@@ -13,7 +13,8 @@ import pytest
 from fake_api import Answer, kube, listed, status
 
 from learnflow_infra.findings.failures import Failure
-from learnflow_infra.pipeline.capacity import Capacity, check_capacity, free, requests
+from learnflow_infra.kubernetes.pod_resources import requests
+from learnflow_infra.pipeline.capacity import Capacity, check_capacity, free
 from learnflow_infra.services import registry
 from learnflow_infra.settings import parse
 
@@ -68,6 +69,7 @@ class Cluster:
 
     def __init__(self, *nodes: dict[str, Any], deployed: str = "", scaler: bool = False) -> None:
         self.nodes, self.scaler = nodes, scaler
+        self.quotas: list[dict[str, Any]] = []
         self.workloads: dict[str, dict[str, Any]] = {}
         self.pods: dict[str, dict[str, Any]] = {}
         for workload in self.desired(deployed) if deployed else ():
@@ -97,6 +99,8 @@ class Cluster:
             named = parse_qs(query).get("labelSelector", [""])[0].partition(",")[0]
             name = named.removeprefix("app.kubernetes.io/name=")
             return listed(*(pod for own, pod in self.pods.items() if name in ("", own)))
+        if where.endswith("/resourcequotas"):
+            return listed(*self.quotas)
         if where.endswith("/nodes"):
             return listed(*self.nodes)
         assert where.endswith(("/storageclasses", "/persistentvolumeclaims"))
@@ -122,6 +126,34 @@ def test_a_change_needs_what_its_pods_will_need(tmp_path: Path) -> None:
     code, message = cluster.refusal(tmp_path, "5Gi")
     assert code == "room-missing"
     assert "left once they are replaced: 4.00 CPU and 4088 MiB on a" in message
+
+
+def quota(**spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "small"}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("hard", "refused"),
+    [
+        ({"requests.memory": "2Gi"}, "requests.memory=2048Mi more is needed, and 8Mi of 2Gi"),
+        ({"memory": "2Gi"}, "requests.memory=2048Mi"),
+        ({"limits.memory": "2Gi"}, "limits.memory=2048Mi more is needed, and 128Mi of 2Gi"),
+        ({"requests.memory": "2056Mi", "limits.memory": "2176Mi", "pods": "2"}, ""),
+        ({"requests.cpu": "300m", "limits.cpu": "0"}, ""),  # nothing asks for a limit
+        ({"count/configmaps": "0"}, ""),
+    ],
+)
+def test_a_change_that_a_quota_does_not_allow_is_refused_before_the_pod_goes(
+    tmp_path: Path, hard: dict[str, str], refused: str
+) -> None:
+    cluster = Cluster(node(), deployed="1Gi")
+    cluster.quotas = [quota(hard={"pods": "0"}, scopes=["BestEffort"]), quota(hard=hard)]
+    if not refused:
+        assert "1 pods need" in cluster.check(tmp_path, "2Gi").message
+        return
+    code, message = cluster.refusal(tmp_path, "2Gi")
+    assert code == "quota-exceeded"
+    assert refused in message
 
 
 @pytest.mark.parametrize("deployed", ["", "1Gi"])

@@ -19,6 +19,14 @@ _LEAST, _MOST = Decimal("1e-9"), Decimal(2**63 - 1)
 _EXACT = Context(prec=100, traps=[])  # what is larger still is infinite, and what is smaller zero
 
 
+def amount(written: object) -> Decimal:
+    """The same of what may be odd: nothing where nothing, or no quantity, is written."""
+    try:
+        return quantity(written) if isinstance(written, (str, int)) else Decimal(0)
+    except ValueError:
+        return Decimal(0)
+
+
 def quantity(written: str | int) -> Decimal:
     """The number of cores or bytes that a quantity means, such as 0.25 of `250m`.
 

@@ -50,6 +50,7 @@ RESOURCES = {
     "ConfigMap": Resource("", "v1", "configmaps", in_namespace=_OWN),
     "Service": Resource("", "v1", "services", in_namespace=_OWN),
     "NetworkPolicy": Resource("networking.k8s.io", "v1", "networkpolicies", in_namespace=_OWN),
+    "ResourceQuota": Resource("", "v1", "resourcequotas", in_namespace="list"),
     "StatefulSet": Resource("apps", "v1", "statefulsets", in_namespace=_OWN),
     "Deployment": Resource("apps", "v1", "deployments", in_namespace="list"),
     "ReplicaSet": Resource("apps", "v1", "replicasets", in_namespace="list"),

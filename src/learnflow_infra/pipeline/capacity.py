@@ -11,13 +11,14 @@ from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object, at, mapping, name_of, objects, text, uid_of
-from learnflow_infra.kubernetes.quantities import quantity
+from learnflow_infra.kubernetes.pod_resources import RESOURCES, Amounts, requests
+from learnflow_infra.kubernetes.quantities import amount
 from learnflow_infra.pipeline.apply import satisfied
+from learnflow_infra.pipeline.quotas import exceeded
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
 
 _DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
-_RESOURCES = ("cpu", "memory")
 _MOST_NODES = 3
 # What Cluster Autoscaler (its status, by default there), Karpenter and EKS Auto Mode leave behind.
 _AUTOSCALER = "cluster-autoscaler-status"
@@ -25,8 +26,6 @@ _SCALERS = ("cluster-autoscaler.kubernetes.io/", "karpenter.sh/", "eks.amazonaws
 # Less than this left is tight.
 _TIGHT_SHARE = Decimal("0.1")
 _TIGHT_BYTES = Decimal(256 * 2**20)
-
-Amounts = dict[str, Decimal]
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,8 @@ class _Change:
 
 
 def check_capacity(kube: Kube, settings: Settings, services: Sequence[Service]) -> Capacity:
-    """Raise Failure(room-missing, unschedulable-taint, storage-class-missing) where the pods that
-    are missing, or that a change replaces, cannot fit.
+    """Raise Failure(quota-exceeded, room-missing, unschedulable-taint, storage-class-missing) where
+    the pods that are missing, or that a change replaces, cannot fit.
 
     Where the person may not read nodes or pods of the cluster, the scheduler decides instead; a
     cluster that scales itself may make room.
@@ -68,6 +67,8 @@ def check_capacity(kube: Kube, settings: Settings, services: Sequence[Service]) 
     ]
     if not changes:
         return Capacity("all pods are there")
+    if found := _beyond_quotas(kube, namespace, changes):
+        raise Failure(*found)
     try:
         nodes, pods, classes = kube.list("Node"), kube.list("Pod"), kube.list("StorageClass")
     except Failure as failure:
@@ -94,6 +95,29 @@ def check_capacity(kube: Kube, settings: Settings, services: Sequence[Service]) 
     return capacity
 
 
+def _beyond_quotas(kube: Kube, namespace: str, changes: Sequence[_Change]) -> list[Finding]:
+    try:
+        quotas = kube.list("ResourceQuota", namespace)
+    except Failure as failure:
+        if failure.findings[0].code == "permission-missing":  # a Role of an earlier version
+            return []
+        raise
+    if not quotas:
+        return []
+    going = {uid_of(pod) for change in changes for pod in change.replaced}
+    staying = [pod for pod in kube.list("Pod", namespace) if uid_of(pod) not in going]
+    added = [
+        change.workload["spec"]["template"]["spec"]
+        for change in changes
+        for _ in range(change.count)
+    ]
+    return exceeded(quotas, staying, added, _names(changes))
+
+
+def _names(changes: Sequence[_Change]) -> str:
+    return ", ".join(dict.fromkeys(change.service for change in changes))
+
+
 def _change(kube: Kube, namespace: str, service: str, workload: Object) -> _Change:
     name = name_of(workload)
     pods = kube.list("Pod", namespace, manifests.selector_text(name))
@@ -118,9 +142,7 @@ def free(nodes: Sequence[Object], pods: Sequence[Object]) -> dict[str, Amounts]:
 
 def _allocatable(nodes: Sequence[Object]) -> dict[str, Amounts]:
     return {
-        name_of(node): {
-            name: _quantity(at(node, "status", "allocatable", name)) for name in _RESOURCES
-        }
+        name_of(node): {name: amount(at(node, "status", "allocatable", name)) for name in RESOURCES}
         for node in nodes
         if not _keeps_off(node)
     }
@@ -156,32 +178,6 @@ def _scales_itself(kube: Kube, nodes: Sequence[Object]) -> str:
     return "" if status is None else _AUTOSCALER
 
 
-def requests(pod: Object) -> Amounts:
-    """What the scheduler counts for a pod's spec: the containers together, or an init container
-    that asks for more, and the runtime's overhead."""
-    init, main = (list(objects(pod.get(kind))) for kind in ("initContainers", "containers"))
-    beside = [each for each in init if each.get("restartPolicy") == "Always"]
-    before = [each for each in init if each not in beside]
-    total = {}
-    for name in _RESOURCES:
-        running = sum((_request(each, name) for each in (*main, *beside)), Decimal(0))
-        starting = max((_request(each, name) for each in before), default=Decimal(0))
-        total[name] = max(running, starting) + _quantity(at(pod, "overhead", name))
-    return total
-
-
-def _request(container: Object, name: str) -> Decimal:
-    return _quantity(at(container, "resources", "requests", name))
-
-
-def _quantity(written: object) -> Decimal:
-    """Nothing where nothing, or no quantity, is written."""
-    try:
-        return quantity(written) if isinstance(written, (str, int)) else Decimal(0)
-    except ValueError:
-        return Decimal(0)
-
-
 def _fit(
     changes: Sequence[_Change], nodes: Sequence[Object], pods: Sequence[Object]
 ) -> tuple[list[Finding], Capacity]:
@@ -191,7 +187,7 @@ def _fit(
         for change in changes
         for _ in range(change.count)
     ]
-    services = ", ".join(dict.fromkeys(change.service for change in changes))
+    services = _names(changes)
     kept_off = {name_of(each): _keeps_off(each) for each in nodes}
     if nodes and all(kept_off.values()):
         why = ", ".join(f"{name} is {reason}" for name, reason in [*kept_off.items()][:_MOST_NODES])
@@ -203,13 +199,13 @@ def _fit(
     unplaced = []
     for service, need in sorted(needs, key=lambda each: each[1]["memory"], reverse=True):
         for values in remaining.values():
-            if all(values[name] >= need[name] for name in _RESOURCES):
-                for name in _RESOURCES:
+            if all(values[name] >= need[name] for name in RESOURCES):
+                for name in RESOURCES:
                     values[name] -= need[name]
                 break
         else:
             unplaced.append(service)
-    sum_ = {name: sum((need[name] for _, need in needs), Decimal(0)) for name in _RESOURCES}
+    sum_ = {name: sum((need[name] for _, need in needs), Decimal(0)) for name in RESOURCES}
     wanted = f"{len(needs)} pods need {_amount(sum_)}"
     if unplaced:
         service = ", ".join(dict.fromkeys(unplaced))
@@ -222,7 +218,7 @@ def _tight(remaining: Mapping[str, Amounts], nodes: Sequence[Object]) -> str:
     """What the roomiest node keeps, where none keeps a tenth of both and 256 MiB."""
     for node, whole in _allocatable(nodes).items():
         left = remaining[node]
-        enough = all(left[name] >= whole[name] * _TIGHT_SHARE for name in _RESOURCES)
+        enough = all(left[name] >= whole[name] * _TIGHT_SHARE for name in RESOURCES)
         if enough and left["memory"] >= _TIGHT_BYTES:
             return ""
     most = max(remaining.values(), key=lambda each: each["memory"])

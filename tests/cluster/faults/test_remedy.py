@@ -78,7 +78,10 @@ def test_a_quota_that_was_raised_is_met_at_once(person: Person, elsewhere: str) 
         return sum(each["count"] for each in refused)
 
     quota = ("quota", "small", "-n", elsewhere)
+    assert person.run("up", "postgres").exit_code == 0
     person.kubectl("create", *quota, "--hard=pods=0")
+    assert person.run("up", "postgres").exit_code == 0  # what is there stays
+    person.kubectl("delete", "pod", "postgres-0", "-n", elsewhere)
     assert person.run("up", "postgres", "--json").codes == ["quota-exceeded"]
     # By itself the controller tries again after 5 ms, and then after twice as long each time.
     eventually(lambda: tries() > 12, 90)
