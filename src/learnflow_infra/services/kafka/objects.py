@@ -23,7 +23,9 @@ from learnflow_infra.settings import Settings
 
 _USER = 1000
 # The node's own settings are added to the shared ones by its ordinal. Formatting is done once a
-# volume; Kafka writes meta.properties last, so that a broken-off format is done again.
+# volume; meta.properties is written last, so that a broken-off format is done again. Of what
+# kafka-storage.sh writes, all but the ids is the same for every volume: an image that brings it
+# saves a JVM's start.
 _START = """\
 set -e
 %(writable)sid=${HOSTNAME##*-}
@@ -32,7 +34,16 @@ set -e
   echo "node.id=$id"
   echo "advertised.listeners=%(advertised)s"
 } > /run/kafka/server.properties
-if [ ! -f /var/lib/kafka/data/log/meta.properties ]; then
+log=/var/lib/kafka/data/log
+if [ ! -f $log/meta.properties ] && [ -f /opt/kafka/bootstrap.checkpoint ]; then
+  mkdir -p $log
+  cp /opt/kafka/bootstrap.checkpoint $log/
+  directory=$(head -c 16 /dev/urandom | base64 | tr +/ -_ | tr -d =)
+  printf 'version=1\\ncluster.id=%%s\\nnode.id=%%s\\ndirectory.id=%%s\\n' \\
+    "$CLUSTER_ID" "$id" "$directory" > $log/meta.properties.new
+  sync $log
+  mv $log/meta.properties.new $log/meta.properties
+elif [ ! -f $log/meta.properties ]; then
   KAFKA_JVM_PERFORMANCE_OPTS="$JVM -XX:SharedArchiveFile=/opt/kafka/storage.jsa" \\
     /opt/kafka/bin/kafka-storage.sh format -t "$CLUSTER_ID" -c /run/kafka/server.properties
 fi

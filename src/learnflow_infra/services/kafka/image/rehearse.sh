@@ -13,6 +13,9 @@ CLUSTER_ID=cmVoZWFyc2FsLTAwMDAwMA \
   "$bin/kafka-run-class.sh" kafka.docker.KafkaDockerWrapper setup --default-configs-dir /etc/kafka/docker \
   --mounted-configs-dir /rehearsal --final-configs-dir /tmp/config
 
+# What formatting writes beside the ids, for volumes that are formatted without it.
+cp /tmp/kraft-combined-logs/bootstrap.checkpoint /opt/kafka/
+
 KAFKA_JVM_PERFORMANCE_OPTS="${small[*]} -XX:ArchiveClassesAtExit=/opt/kafka/kafka.jsa" \
   "$bin/kafka-server-start.sh" /tmp/config/server.properties &
 server=$!
