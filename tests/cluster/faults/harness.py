@@ -50,6 +50,8 @@ class Fault:
     """Whether it is met in a namespace of its own."""
     says: str
     """Words that the first finding must have."""
+    unmended: str
+    """Why no `up` ends well once the cause is gone."""
 
 
 FAULTS: list[Fault] = []
@@ -65,6 +67,7 @@ def fault(
     telling: bool = False,
     alone: bool | None = None,
     says: str = "",
+    unmended: str = "",
 ) -> Callable[[Callable[[Stand], Iterator[None]]], Callable[[Stand], Iterator[None]]]:
     """Make a fault of a function that injects it, yields, and takes it back.
 
@@ -77,7 +80,8 @@ def fault(
     def record(inject: Callable[[Stand], Iterator[None]]) -> Callable[[Stand], Iterator[None]]:
         new = command.startswith("up") if alone is None else alone
         injected = contextmanager(inject)
-        FAULTS.append(Fault(name, injected, command, code, exit, service, sign, telling, new, says))
+        what = (name, injected, command, code, exit, service)
+        FAULTS.append(Fault(*what, sign, telling, new, says, unmended))
         return inject
 
     return record
@@ -107,6 +111,11 @@ class Outcome:
     def findings(self) -> list[tuple[str, str, str]]:
         """Each code, its service, and the message."""
         return [each for each in _FINDING.findall(self.text) if each[0] in CAUSES]
+
+    @property
+    def is_for_up(self) -> bool:
+        """Whether the first finding's remedy is to run `up`."""
+        return CAUSES[self.findings[0][0]].remedy.startswith("Run `learnflow-infra up`")
 
 
 def pod(name: str, image: str, script: str, **more: Any) -> dict[str, Any]:
@@ -144,13 +153,27 @@ class Stand:
         self.person = person
         self.namespace = namespace
         self.environment: dict[str, str] = {}
+        self.well = ""
+        """The settings with which nothing is wrong."""
         self._injector = injector
 
     def __enter__(self) -> Stand:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.mend()
+
+    def mend(self) -> None:
+        """Take back what an injector, the settings and the environment were made to do."""
         self._injector.alter.pop(self.namespace, None)
+        self.environment = {}
+        self.settings(self.well)
+
+    def require_proved(self, fault: Fault) -> None:
+        """That `up` ends well, on the services that the fault's command was for."""
+        services = [fault.service] if fault.service else []
+        answer = self.person.run("up", *services)
+        assert answer.exit_code == 0, answer.stdout
 
     # ---- to inject with
 

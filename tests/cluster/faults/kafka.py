@@ -13,6 +13,7 @@ LOG = "/var/lib/kafka/data/log"
 
 
 def deployed(stand: Stand, settings: str = "") -> None:
+    stand.well = settings
     stand.settings(settings)
     answer = stand.person.run("up", "kafka", timeout=300)
     assert answer.exit_code == 0, answer.stdout

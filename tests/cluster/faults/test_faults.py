@@ -18,7 +18,13 @@ for each in (
 
 @pytest.mark.parametrize("fault", parameters(FAULTS))
 def test_a_fault_is_named(fault: Fault, stand: Stand) -> None:
+    """And what helps, helps: `up` where the remedy is just that, else once the cause is gone."""
     with fault.inject(stand):
         outcome = stand.observe(fault.command, fault.sign)
-    judge(fault, outcome)
+        judge(fault, outcome)
+        if outcome.is_for_up:
+            stand.require_proved(fault)
+    if not outcome.is_for_up and not fault.unmended:
+        stand.mend()
+        stand.require_proved(fault)
     table.record(fault, outcome)
