@@ -79,7 +79,7 @@ def test_of_a_healthy_deployment_nothing_is_wrong_and_nothing_is_written(deploye
     before = versions()
     answer = deployed.run("diagnose")
     assert answer.exit_code == 0, answer.stdout
-    said = "nothing wrong: 2 of 2 pods ready, 2 services, 0 other workloads"
+    said = "nothing wrong: 4 of 4 pods ready, 2 services, 0 other workloads"
     assert answer.stdout.splitlines()[0] == said
     assert versions() == before
 

@@ -12,6 +12,7 @@ from learnflow_infra.services.kafka.settings import PROBES
 from report_schema import valid
 
 from .conftest import NAMESPACE, Person
+from .machine import eventually
 
 
 def writes(person: Person) -> float:
@@ -184,7 +185,15 @@ def test_the_services_own_tools_are_in_their_clients_with_the_login(deployed: Pe
         return deployed.kubectl(*pod, *command).split()
 
     question = "select current_user, ssl from pg_stat_ssl where pid = pg_backend_pid()"
-    assert client("postgres", "psql", "-tAc", question) == ["learnflow|t"]
+
+    def shown() -> bool:  # a login that was just renewed takes the kubelet a second
+        try:
+            return client("postgres", "psql", "-tAc", question) == ["learnflow|t"]
+        except AssertionError as error:
+            assert "password authentication failed" in str(error)
+            return False
+
+    eventually(shown)
     server = ("--bootstrap-server", f"kafka.{NAMESPACE}.svc:9092")
     login = ("--command-config", "/etc/connection/client.properties")
     tool = "/opt/kafka/bin/kafka-topics.sh"

@@ -35,6 +35,7 @@ from learnflow_infra.settings import shown
 
 _SETTLING_SECONDS = 60.0
 _AGAIN_SECONDS = 0.2
+_LOGIN_RENEWED = "learnflow-app/login-renewed"
 
 
 def up(request: Request) -> Report:
@@ -91,6 +92,10 @@ def up(request: Request) -> Report:
             started = time.monotonic()
             changed = f"statefulset/{service.name}" in changes.changed
             verdict = _deploy(request, kube, service, secrets[service.name], changed)
+            if verdict.ok and f"secret/{service.name}-connection" in changes.changed:
+                # So that the kubelet brings the client's pod the new login at once.
+                pod = f"{client(service).name}-0"
+                kube.annotate("Pod", settings.cluster.namespace, pod, _LOGIN_RENEWED)
             if changed and not verdict.ok and verdict.ready < verdict.total:
                 before = scope.objects
                 said = put_back(kube, settings, service, before, changes.changed, deadline)

@@ -255,7 +255,6 @@ def client(
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["sleep", "infinity"],
-        "env": [{"name": key, "value": value} for key, value in environment.items()],
         "resources": {
             "requests": {"cpu": "1m", "memory": "8Mi"},
             "limits": {"memory": memory},
@@ -265,6 +264,8 @@ def client(
             {"name": "tmp", "mountPath": "/tmp"},
         ],
     }
+    if environment:
+        container["env"] = [{"name": key, "value": value} for key, value in environment.items()]
     volumes = [
         {"name": "connection", "secret": mounted},
         {"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}},
