@@ -51,7 +51,7 @@ def shut_out(kube: Kube, settings: Settings, service: Service, found: Finding) -
         message = f"{found.message}; NetworkPolicy {named} lets no client out to port {port}"
         remedy = f"Let clients: `{_additive(settings)}`; then repeat."
         return finding("policy-of-others", message, service=service.name, remedy=remedy)
-    if of_dns and _server_resolves(kube, settings, service):
+    if of_dns and _server_finds(kube, settings, service):
         message = f"{found.message}; it answers the servers' pods"
         return replace(finding("dns-shut", message), service=found.service)
     return found
@@ -140,7 +140,7 @@ def _additive(settings: Settings) -> str:
     return f"echo {shlex.quote(text)} | kubectl apply -f -"
 
 
-def _server_resolves(kube: Kube, settings: Settings, service: Service) -> bool:
+def _server_finds(kube: Kube, settings: Settings, service: Service) -> bool:
     pod, host = service.pods(settings)[0], f"{service.name}.{settings.cluster.namespace}.svc"
     with InCluster(kube, settings.cluster.namespace, pod, service.name) as inside:
-        return inside.resolves(host)
+        return bool(inside.finds(host))

@@ -88,19 +88,23 @@ class InCluster:
             return self._relay()
         return begun.result()
 
-    def resolves(self, host: str) -> bool:
-        """Whether the pod's resolver answers at all: bash does not say what it waited for."""
+    def finds(self, host: str) -> bool | None:
+        """Whether the pod's resolver knows a name; None where it does not answer."""
+        stream = self._kube.exec(*self._place, ["getent", "hosts", host])
         try:
-            stream = self._kube.exec(*self._place, ["getent", "hosts", host])
-        except ApiError:
-            return True
-        try:
-            stream.receive(_RESOLVE_SECONDS)
+            message = stream.receive(_RESOLVE_SECONDS)
         except TimeoutError:
-            return False
+            return None
         finally:
             stream.close()
-        return True
+        return message is not None and message[0] == 1
+
+    def _resolves(self, host: str) -> bool:
+        """Whether the resolver answers at all: bash does not say what it waited for."""
+        try:
+            return self.finds(host) is not None
+        except ApiError:
+            return True
 
     def dial(self, host: str, port: int) -> socket.socket:
         output = b""
@@ -118,7 +122,7 @@ class InCluster:
                 if channel == 3:
                     break
         except TimeoutError:
-            output += b"Connection timed out" if self.resolves(host) else _NO_RESOLVER.encode()
+            output += b"Connection timed out" if self._resolves(host) else _NO_RESOLVER.encode()
         except ConnectionError as error:
             output += str(error).encode()
         stream.close()

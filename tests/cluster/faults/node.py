@@ -49,13 +49,13 @@ def link(address: str) -> str:
     return words[words.index("dev") + 1]
 
 
-def pid_in(pod: str) -> int:
-    """A process in a pod, as this machine numbers it."""
+def pid_at(address: str) -> int:
+    """A process in the pod that has an address, as this machine numbers it."""
     for each in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if f"HOSTNAME={pod}".encode() in (each / "environ").read_bytes().split(b"\0"):
+            if f"-- {address}\n" in (each / "net/fib_trie").read_text():
                 return int(each.name)
-    raise LookupError(pod)
+    raise LookupError(address)
 
 
 def pid(component: str) -> int:
