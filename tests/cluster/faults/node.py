@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -51,9 +52,10 @@ def link(address: str) -> str:
 
 def pid_at(address: str) -> int:
     """A process in the pod that has an address, as this machine numbers it."""
+    own = re.compile(rf"-- {re.escape(address)}\n\s+/32 host LOCAL")
     for each in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if f"-- {address}\n" in (each / "net/fib_trie").read_text():
+            if own.search((each / "net/fib_trie").read_text()):
                 return int(each.name)
     raise LookupError(address)
 
