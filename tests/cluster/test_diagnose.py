@@ -163,6 +163,8 @@ def test_a_namespace_that_is_not_there_is_wrong_usage(deployed: Person) -> None:
     answer = deployed.administer("diagnose", "--namespace", "nowhere", "--json")
     assert answer.exit_code == 2
     assert answer.codes == ["namespace-missing"]
+    assert NAMESPACE in deployed.kubectl("get", "namespaces")  # as the remedy says
+    assert deployed.administer("diagnose", "--namespace", NAMESPACE).exit_code == 0
 
 
 def test_another_namespace_without_rights_in_it_names_what_is_missing(team: Team) -> None:

@@ -306,6 +306,8 @@ def test_addresses_in_use_are_refused(machine: Machine) -> None:
     said = machine.learnflow("cluster", "up", exit_code=3)
     assert said.startswith("local-cluster-address-taken")
     assert f"route to {layout.PODS} by other" in said
+    machine.run("ip", "link", "del", "other")  # what is named
+    machine.learnflow("cluster", "up")
 
 
 def test_programs_that_cannot_be_fetched_are_named(machine: Machine, tmp_path: Path) -> None:
@@ -316,10 +318,13 @@ def test_programs_that_cannot_be_fetched_are_named(machine: Machine, tmp_path: P
 
 def test_a_component_that_does_not_start_is_named(machine: Machine) -> None:
     program = machine.cache / "learnflow-infra" / build.binary().relative_to(paths.cache())
-    program.unlink()  # it has another name in the cache of all tests
+    kept = program.rename(program.with_name("kept"))
     program.write_text("#!/bin/sh\nexit 7\n")
     program.chmod(0o755)
     assert "local-cluster-start-failed" in machine.learnflow("cluster", "up", exit_code=3)
+    kept.replace(program)
+    machine.learnflow("cluster", "down")  # as the remedy says
+    machine.learnflow("cluster", "up")
 
 
 def test_files_with_keys_are_the_owners_alone(running: Machine) -> None:

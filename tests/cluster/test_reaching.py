@@ -127,6 +127,10 @@ def test_a_plugin_that_fails_is_told_with_its_last_words(
     assert (answer.exit_code, answer.codes) == (3, ["credential-plugin-failed"])
     (found,) = answer.json["findings"]
     assert "shop-login: failed with exit code 7: your login has ended" in found["message"]
+    install(tmp_path)
+    (tmp_path / "logged-in").touch()
+    answer = person.run("status", "--context", "shop", timeout=60, **environment)
+    assert answer.exit_code == 0, answer.stdout
 
 
 def test_a_plugin_that_needs_a_terminal_says_how_to_do_without(

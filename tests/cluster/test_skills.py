@@ -100,7 +100,10 @@ def test_a_skill_without_the_package_says_what_brings_it(tmp_path: Path) -> None
     assert "usage: learnflow-infra verify" in verify("--help").stdout
 
 
-def test_skills_cannot_be_installed_where_nothing_can_be_written(deployed: Person) -> None:
+def test_skills_cannot_be_installed_where_nothing_can_be_written(
+    deployed: Person, tmp_path: Path
+) -> None:
     answer = deployed.run("skills", "install", "/proc/nowhere", "--json")
     assert answer.exit_code == 2
     assert answer.codes == ["folder-unwritable"]
+    assert deployed.run("skills", "install", str(tmp_path)).exit_code == 0

@@ -300,6 +300,7 @@ def test_the_timeout_bounds_the_command(deployed: Person) -> None:
     answer = deployed.run("verify", "--json", "--timeout", "0.01")
     assert answer.exit_code == 5
     assert answer.codes == ["deadline-passed"]
+    assert deployed.run("verify", "--timeout", "60").exit_code == 0
 
 
 def test_an_interrupt_ends_it_with_130(deployed: Person) -> None:

@@ -24,6 +24,8 @@ def test_a_cache_that_others_can_write_to_is_not_used(
     folder.chmod(0o777)
     with pytest.raises(Failure, match="cache-unsafe"):
         paths.cache()
+    folder.chmod(0o775 & ~0o022)  # as the remedy says
+    assert paths.cache() == folder
 
 
 @pytest.mark.intruder("makes the cache folder before its user does", by="the command")

@@ -44,6 +44,8 @@ def test_a_file_that_cannot_be_written_is_wrong_usage(
 def test_a_folder_that_went_away_meanwhile_is_a_finding(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="report-unwritable"):
         support_bundle.save("text", tmp_path / "gone" / "report.txt")
+    support_bundle.save("text", tmp_path / "report.txt")
+    assert (tmp_path / "report.txt").read_text() == "text"
 
 
 def test_what_is_too_long_is_cut_and_says_so() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,33 @@ def at_rest(stand: Stand) -> Path:
 def deployed(stand: Stand) -> None:
     answer = stand.person.run("up", "postgres")
     assert answer.exit_code == 0, answer.stdout
+
+
+def started_otherwise(stand: Stand, old: str, new: str) -> None:
+    """Have somebody's other command line start the server."""
+    shown = stand.kubectl("get", "statefulset", "postgres", "-o", "json")
+    (container,) = json.loads(shown)["spec"]["template"]["spec"]["containers"]
+    *shell, script = container["command"]
+    assert old in script
+    command = [*shell, script.replace(old, new)]
+    change = [
+        {"op": "replace", "path": "/spec/template/spec/containers/0/command", "value": command}
+    ]
+    stand.kubectl("patch", "statefulset", "postgres", "--type=json", "-p", json.dumps(change))
+    stand.kubectl("rollout", "status", "statefulset/postgres", "--timeout=60s")
+
+
+@fault("a server that somebody starts without TLS", "verify postgres", "tls-missing")
+def without_tls(stand: Stand) -> Iterator[None]:
+    started_otherwise(stand, "-c ssl=on", "-c ssl=off")
+    yield
+
+
+@fault("a server that speaks old versions of TLS alone", "verify postgres", "tls-refused")
+def old_tls(stand: Stand) -> Iterator[None]:
+    old = "-c ssl_min_protocol_version=TLSv1 -c ssl_max_protocol_version=TLSv1.1"
+    started_otherwise(stand, "-c ssl=on", f"-c ssl=on {old}")
+    yield
 
 
 @fault(
