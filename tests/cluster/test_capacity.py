@@ -54,7 +54,7 @@ def test_what_does_not_fit_together_is_one_finding(person: Person, elsewhere: st
     answer = person.run("up", "--json")
     assert answer.exit_code == 4
     assert answer.codes == ["room-missing"]
-    assert f"2 pods need {half * 2 / 1000:.2f} CPU" in answer.json["findings"][0]["message"]
+    assert f"4 pods need {(half * 2 + 2) / 1000:.2f} CPU" in answer.json["findings"][0]["message"]
     assert person.kubectl("get", "statefulsets,secrets", "-o", "name", "-n", elsewhere) == ""
 
 
@@ -79,3 +79,29 @@ def test_volumes_that_are_there_need_no_class(person: Person, elsewhere: str) ->
     finally:
         person.kubectl("annotate", "--overwrite", "storageclass", "standard", f"{_DEFAULT}=true")
     assert answer.exit_code == 0, answer.stdout
+
+
+def test_a_volume_that_never_was_makes_way_for_one_of_another_class(
+    person: Person, elsewhere: str
+) -> None:
+    away = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": "away"},
+        "provisioner": "example.com/away",
+    }
+    where = f'[cluster]\nnamespace = "{elsewhere}"\n'
+    person.kubectl("create", "-f", "-", stdin=json.dumps(away))
+    try:
+        person.settings(f'{where}[postgres]\nstorage_class = "away"\n')
+        answer = person.run("up", "postgres", "--timeout", "8", "--json")
+        assert answer.codes == ["volume-unbound"]
+        person.settings(where)
+        answer = person.run("up", "postgres", "--json")
+        assert answer.exit_code == 0, answer.stdout
+        pruned = {"statefulset/postgres", "persistentvolumeclaim/data-postgres-0"}
+        assert pruned <= set(answer.json["changed"])
+        person.settings(f'{where}[postgres]\nvolume = "3Gi"\n')  # now it holds data
+        assert person.run("up", "postgres", "--json").codes == ["setting-fixed"]
+    finally:
+        person.kubectl("delete", "storageclass", "away")

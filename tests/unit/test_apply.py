@@ -12,7 +12,8 @@ from fake_api import Answer, kube
 
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.kubernetes import manifests
-from learnflow_infra.pipeline.apply import _write, marked, satisfied
+from learnflow_infra.kubernetes.objects import satisfied
+from learnflow_infra.pipeline.apply import _write, marked
 from learnflow_infra.pipeline.scope import Changes
 
 

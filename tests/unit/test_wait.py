@@ -160,7 +160,7 @@ def test_a_trouble_that_may_heal_is_over_when_its_time_is(clock: list[float]) ->
     [
         ([pod(ready=True)], [], []),
         ([], ["PATCH statefulsets/postgres"], []),
-        ([pod(node="")], ["PATCH persistentvolumeclaims/data-postgres-0"], []),
+        ([pod(node="")], ["DELETE pods/postgres-0"], ["pod/postgres-0"]),
         ([pod(crashes=True)], ["DELETE pods/postgres-0"], ["pod/postgres-0"]),
     ],
     ids=["all is well", "a pod is missing", "a pod has no node", "a pod backs off"],

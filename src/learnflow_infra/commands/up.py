@@ -28,6 +28,7 @@ from learnflow_infra.pipeline.put_back import put_back
 from learnflow_infra.pipeline.reconcile import reconcile
 from learnflow_infra.pipeline.scope import Changes
 from learnflow_infra.pipeline.unblock import unblock
+from learnflow_infra.pipeline.unbound import without_unbound
 from learnflow_infra.pipeline.wait import wait
 from learnflow_infra.report import Report
 from learnflow_infra.services import Secrets, Service, client, servers
@@ -67,6 +68,7 @@ def up(request: Request) -> Report:
         capacity = check_capacity(kube, settings, services)
         notes += filter(None, [versions.too_old(versions.of_server(kube))])
         scope = apply.namespace(kube, settings, changes)
+        scope = without_unbound(kube, settings, services, scope, changes, deadline)
         # Before the objects, which mount them.
         made = credentials.provide(kube, settings, services, scope.objects, changes)
         secrets: dict[str, Secrets] = {}

@@ -16,6 +16,7 @@ from learnflow_infra.kubernetes.objects import (
     at,
     condition,
     name_of,
+    number,
     objects,
     text,
     uid_of,
@@ -26,6 +27,9 @@ _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure")
 # Exit codes of a container that was stopped or killed: by a probe, or with its node.
 _STOPPED = (0, 137, 143)
 _HOLDING_UP = ("FailedMount", "FailedMapVolume", "FailedAttachVolume", "FailedCreatePodSandBox")
+# What a container waits with that nothing is wrong with.
+_STARTING = ("ContainerCreating", "PodInitializing")
+_OFTEN = 3
 _PULLS = ("Pulling", "Pulled", "Failed", "BackOff")
 # From Kubernetes 1.33 on a pod is tried again as soon as its claim is seen to be bound, by an event
 # that may come before the scheduler's own record of claims has it; then nothing wakes it up again.
@@ -265,16 +269,23 @@ def held_up(pod: Object) -> bool:
     return at(pod, "status", "phase") not in ("Running", "Succeeded", "Failed")
 
 
-def backs_off(pod: Object) -> bool:
-    """Whether the kubelet waits before it tries a container of the pod again."""
-    waiting = (
-        text(at(each, "state", "waiting", "reason"))
+def is_stuck(pod: Object) -> bool:
+    """Whether a new pod in its place is at least as near to being ready: nothing of this one runs,
+    or what runs was started again and again."""
+    if not text(at(pod, "spec", "nodeName")):
+        return True
+    return not is_ready(pod) and any(
+        _is_held(container)
         for kind in ("initContainerStatuses", "containerStatuses")
-        for each in objects(at(pod, "status", kind))
+        for container in objects(at(pod, "status", kind))
     )
-    return any(
-        reason in ("ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff") for reason in waiting
-    )
+
+
+def _is_held(container: Object) -> bool:
+    waiting = text(at(container, "state", "waiting", "reason"))
+    ended = number(at(container, "state", "terminated", "exitCode"))
+    again = number(container.get("restartCount")) >= _OFTEN
+    return waiting not in ("", *_STARTING) or ended != 0 or again
 
 
 def claims_of(pods: Iterable[Object], claims: Iterable[Object]) -> list[Object]:

@@ -58,3 +58,16 @@ def condition(item: Object, kind: str) -> str:
 
 def by_name(items: Iterable[Object]) -> dict[str, Object]:
     return {name_of(each): each for each in objects(items)}
+
+
+def satisfied(desired: Any, live: Any) -> bool:
+    """Whether everything desired is there; what others added does not matter."""
+    if isinstance(desired, dict):
+        return isinstance(live, dict) and all(
+            key in live and satisfied(value, live[key]) for key, value in desired.items()
+        )
+    if isinstance(desired, list) and isinstance(live, list):
+        if all(isinstance(each, dict) for each in desired):
+            return all(any(satisfied(one, other) for other in live) for one in desired)
+        return desired == live
+    return bool(desired == live)

@@ -57,7 +57,7 @@ RESOURCES = {
     "DaemonSet": Resource("apps", "v1", "daemonsets", in_namespace="list", in_cluster="list"),
     "Job": Resource("batch", "v1", "jobs", in_namespace="list"),
     "PersistentVolumeClaim": Resource(
-        "", "v1", "persistentvolumeclaims", in_namespace="list patch delete"
+        "", "v1", "persistentvolumeclaims", in_namespace="list delete"
     ),
 }
 _WITHOUT_NAMESPACE = {"Namespace", "Node", "PersistentVolume", "StorageClass"}

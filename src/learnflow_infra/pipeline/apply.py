@@ -9,12 +9,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import FIELD_MANAGER, Kube
-from learnflow_infra.kubernetes.objects import Object, at, mapping, number
+from learnflow_infra.kubernetes.objects import Object, at, mapping, number, satisfied
 from learnflow_infra.kubernetes.objects import objects as items_of
 from learnflow_infra.kubernetes.secrets import decoded
 from learnflow_infra.pipeline import declared
@@ -158,19 +157,6 @@ def _is_so(manifest: Object, current: Object) -> bool:
     # The items of a list do not carry their type.
     contents = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
     return satisfied(contents, current)
-
-
-def satisfied(desired: Any, live: Any) -> bool:
-    """Whether everything desired is there; what others added does not matter."""
-    if isinstance(desired, dict):
-        return isinstance(live, dict) and all(
-            key in live and satisfied(value, live[key]) for key, value in desired.items()
-        )
-    if isinstance(desired, list) and isinstance(live, list):
-        if all(isinstance(each, dict) for each in desired):
-            return all(any(satisfied(one, other) for other in live) for one in desired)
-        return desired == live
-    return bool(desired == live)
 
 
 def marked(manifest: Object) -> Object:

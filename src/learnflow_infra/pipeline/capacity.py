@@ -10,10 +10,18 @@ from decimal import Decimal
 from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object, at, mapping, name_of, objects, text, uid_of
+from learnflow_infra.kubernetes.objects import (
+    Object,
+    at,
+    mapping,
+    name_of,
+    objects,
+    satisfied,
+    text,
+    uid_of,
+)
 from learnflow_infra.kubernetes.pod_resources import RESOURCES, Amounts, requests
 from learnflow_infra.kubernetes.quantities import amount
-from learnflow_infra.pipeline.apply import satisfied
 from learnflow_infra.pipeline.quotas import exceeded
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings

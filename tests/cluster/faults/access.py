@@ -241,6 +241,7 @@ def port_taken(stand: Stand) -> Iterator[None]:
 def foreign(stand: Stand) -> Iterator[None]:
     stand.kubectl("create", "service", "clusterip", "postgres", "--tcp=5432")
     yield
+    stand.kubectl("delete", "service", "postgres")
 
 
 @fault("a namespace without the services", "verify", "not-deployed", alone=True)

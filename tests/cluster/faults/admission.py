@@ -29,18 +29,24 @@ WORKLOAD = {
 }
 
 
+def raised(stand: Stand, quota: str) -> None:
+    """As who raises it, and sees it counted."""
+    stand.kubectl("delete", "quota", quota)
+    eventually(lambda: "quota" not in stand.trial(LARGE))
+
+
 @fault(
     "a quota that is used up",
     "up postgres",
     "quota-exceeded",
     exit=4,
-    sign="FailedCreate",
     telling=True,
 )
 def quota(stand: Stand) -> Iterator[None]:
     stand.kubectl("create", "quota", "small", "--hard=requests.memory=10Mi")
     eventually(lambda: "quota" in stand.trial(TRIAL))
     yield
+    raised(stand, "small")
 
 
 @fault(
@@ -55,6 +61,7 @@ def quota_of_limits(stand: Stand) -> Iterator[None]:
     stand.kubectl("create", "quota", "limits", "--hard=limits.cpu=4")
     eventually(lambda: "quota" in stand.trial(TRIAL))
     yield
+    raised(stand, "limits")
 
 
 @fault("a quota of volumes", "up postgres", "quota-exceeded", exit=4, sign="FailedCreate")
@@ -62,6 +69,7 @@ def quota_of_volumes(stand: Stand) -> Iterator[None]:
     stand.kubectl("create", "quota", "small", "--hard=persistentvolumeclaims=0")
     eventually(lambda: "quota" in stand.trial(claim()))
     yield
+    raised(stand, "small")
 
 
 @fault(
@@ -83,6 +91,7 @@ def limit_range(stand: Stand) -> Iterator[None]:
     )
     eventually(lambda: "maximum memory" in stand.trial(LARGE))
     yield
+    stand.kubectl("delete", "limitrange", "small")
 
 
 @fault(
@@ -193,6 +202,7 @@ def immutable(stand: Stand) -> Iterator[None]:
     kept = '{"immutable":true,"stringData":{"port":"1"}}'
     stand.kubectl("patch", "secret", "postgres-connection", "-p", kept)
     yield
+    stand.kubectl("delete", "secret", "postgres-connection")
 
 
 @fault("a pod that is not valid", "up postgres", "pod-create-refused", sign="FailedCreate")
@@ -216,3 +226,6 @@ def terminating(stand: Stand) -> Iterator[None]:
     finally:
         free = '{"metadata":{"finalizers":null}}'
         stand.kubectl("patch", "configmap", "held", "--type=merge", "-p", free)
+        stand.kubectl("wait", "namespace", stand.namespace, "--for=delete", "--timeout=60s")
+        stand.kubectl("create", "namespace", stand.namespace)
+        stand.person.permit()

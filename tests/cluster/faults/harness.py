@@ -18,6 +18,7 @@ import pytest
 
 from learnflow_infra.cluster.local.api import Api, ApiRefused
 from learnflow_infra.findings.causes import CAUSES
+from learnflow_infra.kubernetes.manifests import CLIENT_LABEL
 
 from ..conftest import NAMESPACE, Person
 from ..machine import eventually
@@ -189,7 +190,12 @@ class Stand:
             self.kubectl("create", "-f", "-", stdin=json.dumps(each))
 
     def alter(self, change: Alter) -> None:
-        """Have each new pod of the namespace changed, as a team's own injector would."""
+        """Have each new pod of a server's changed, as a team's own injector would."""
+
+        def of_servers(pod: dict[str, Any]) -> None:
+            if CLIENT_LABEL not in pod["metadata"].get("labels", {}):
+                change(pod)
+
         self.kubectl("label", "--overwrite", "namespace", self.namespace, f"{LABEL}={NAME}")
 
         def is_asked() -> bool:
@@ -197,7 +203,7 @@ class Stand:
             return self.namespace in self._injector.asked
 
         eventually(is_asked)
-        self._injector.alter[self.namespace] = change
+        self._injector.alter[self.namespace] = of_servers
 
     def trial(self, item: dict[str, Any]) -> str:
         """Why the API server would refuse an object; empty where it would not."""

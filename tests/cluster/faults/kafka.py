@@ -87,14 +87,19 @@ def disk_full(stand: Stand) -> Iterator[None]:
         stand.exec("kafka-0", f"dd if=/dev/zero of={LOG}/../filler bs=1M || true")
         restart(stand)
         yield
+        (folder / "filler").unlink()
+        deployed(stand)
 
 
 @fault("a broker's log that it may not read", "up kafka", "kafka-storage", sign="CrashLoopBackOff")
 def unreadable_log(stand: Stand) -> Iterator[None]:
-    deployed(stand)
-    stand.exec("kafka-0", f"chmod 000 {LOG}/learnflow.events-0")
-    restart(stand)
-    yield
+    with provisioned(stand, "data-kafka-0") as folder:
+        deployed(stand)
+        log = folder / "log" / "learnflow.events-0"
+        log.chmod(0)
+        restart(stand)
+        yield
+        log.chmod(0o755)
 
 
 # ---- three brokers
@@ -110,6 +115,7 @@ def one_hangs(stand: Stand) -> Iterator[None]:
     # The controllers give a broker up after 9 s.
     eventually(lambda: "Partition" in tool(stand, "kafka-topics", *describe), 90)
     yield
+    stand.signal("kafka-2", "java", "CONT")
 
 
 @fault("two of three brokers hang", "verify kafka", "kafka-no-quorum", alone=True)
@@ -118,9 +124,11 @@ def two_hang(stand: Stand) -> Iterator[None]:
     for pod in ("kafka-1", "kafka-2"):
         stand.signal(pod, "java", "STOP")
     yield
+    for pod in ("kafka-1", "kafka-2"):
+        stand.signal(pod, "java", "CONT")
 
 
-def reassigned(stand: Stand, before: list[int], after: list[int]) -> None:
+def reassigned(stand: Stand, before: list[int], after: list[int]) -> Iterator[None]:
     """A partition gets replicas that never catch up: the move is allowed one byte a second."""
     topic = "learnflow.moving"
     replicas = ":".join(map(str, before))
@@ -130,8 +138,12 @@ def reassigned(stand: Stand, before: list[int], after: list[int]) -> None:
     move = {"topic": topic, "partition": 0, "replicas": after}
     plan = json.dumps({"version": 1, "partitions": [move]})
     stand.exec("kafka-0", f"cat > /tmp/plan.json <<'EOF'\n{plan}\nEOF")
-    throttled = ("--reassignment-json-file", "/tmp/plan.json", "--execute", "--throttle", "1")
-    tool(stand, "kafka-reassign-partitions", *throttled)
+    execute = ("--reassignment-json-file", "/tmp/plan.json", "--execute", "--throttle")
+    tool(stand, "kafka-reassign-partitions", *execute, "1")
+    yield
+    tool(stand, "kafka-reassign-partitions", *execute, "100000000", "--additional")
+    describe = ("--describe", "--topic", topic, "--under-replicated-partitions")
+    eventually(lambda: "Partition" not in tool(stand, "kafka-topics", *describe), 60)
 
 
 @fault(
@@ -142,8 +154,7 @@ def reassigned(stand: Stand, before: list[int], after: list[int]) -> None:
 )
 def under_replicated(stand: Stand) -> Iterator[None]:
     deployed(stand, THREE)
-    reassigned(stand, [0, 1], [0, 1, 2])
-    yield
+    yield from reassigned(stand, [0, 1], [0, 1, 2])
 
 
 @fault(
@@ -154,5 +165,4 @@ def under_replicated(stand: Stand) -> Iterator[None]:
 )
 def not_enough(stand: Stand) -> Iterator[None]:
     deployed(stand, THREE)
-    reassigned(stand, [0], [0, 1, 2])
-    yield
+    yield from reassigned(stand, [0], [0, 1, 2])

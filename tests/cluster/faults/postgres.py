@@ -156,6 +156,7 @@ def recovering(stand: Stand) -> Iterator[None]:
     accepts = "until (true 3<>/dev/tcp/localhost/5432) 2>/dev/null; do sleep 0.1; done"
     stand.exec("postgres-0", accepts)
     yield
+    restart(stand, f"rm {DATA}/standby.signal; sed -i /hot_standby/d {DATA}/postgresql.auto.conf")
 
 
 TRIGGER = """\
@@ -196,6 +197,10 @@ def closed(stand: Stand) -> Iterator[None]:
         "alter database postgres allow_connections false",
     )
     yield
+    stand.kubectl(
+        *("exec", "postgres-0", "--", "psql", "-U", "postgres", "-d", "template1", "-c"),
+        "alter database postgres allow_connections true",
+    )
 
 
 @fault("a standby that was never promoted", "verify postgres", "postgres-in-recovery")
@@ -214,8 +219,11 @@ def standby(stand: Stand) -> Iterator[None]:
 )
 def version(stand: Stand) -> Iterator[None]:
     deployed(stand)
-    (at_rest(stand) / "PG_VERSION").write_text("13\n")
+    file = at_rest(stand) / "PG_VERSION"
+    before = file.read_text()
+    file.write_text("13\n")
     yield
+    file.write_text(before)
 
 
 @fault(
@@ -226,8 +234,10 @@ def version(stand: Stand) -> Iterator[None]:
 )
 def version_lost(stand: Stand) -> Iterator[None]:
     deployed(stand)
-    (at_rest(stand) / "PG_VERSION").unlink()
+    file = at_rest(stand) / "PG_VERSION"
+    aside = file.rename(file.with_name("aside"))
     yield
+    aside.rename(file)
 
 
 @fault(
@@ -237,8 +247,10 @@ def control_file(stand: Stand) -> Iterator[None]:
     deployed(stand)
     # All but the versions that it begins with, by which it would be another server's.
     file = at_rest(stand) / "global/pg_control"
-    file.write_bytes(file.read_bytes()[:16] + os.urandom(8192 - 16))
+    before = file.read_bytes()
+    file.write_bytes(before[:16] + os.urandom(8192 - 16))
     yield
+    file.write_bytes(before)
 
 
 @fault("a table of the catalog that is damaged", "up postgres", "postgres-corrupted")
@@ -246,8 +258,11 @@ def catalog(stand: Stand) -> Iterator[None]:
     deployed(stand)
     oid = psql(stand, "select oid from pg_database where datname = 'learnflow'").strip()
     file = psql(stand, "select pg_relation_filenode('pg_class')").strip()
-    (at_rest(stand) / f"base/{oid}/{file}").write_bytes(os.urandom(16384))
+    table = at_rest(stand) / f"base/{oid}/{file}"
+    before = table.read_bytes()
+    table.write_bytes(os.urandom(16384))
     yield
+    table.write_bytes(before)
 
 
 @fault("a server's volume that ran full", "verify postgres", "postgres-disk-full", alone=True)
@@ -256,6 +271,7 @@ def disk_full(stand: Stand) -> Iterator[None]:
         deployed(stand)
         stand.exec("postgres-0", f"dd if=/dev/zero of={DATA}/filler bs=1M || true")
         yield
+        stand.exec("postgres-0", f"rm {DATA}/filler")
 
 
 @fault("a server that hangs", "verify postgres", "service-slow", telling=True)

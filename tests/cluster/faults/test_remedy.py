@@ -186,8 +186,9 @@ def test_a_pod_that_the_scheduler_forgot_is_shown_to_it(person: Person, elsewher
             eventually(is_unschedulable)
             held.enter_context(node.stopped("kube-scheduler"))
         eventually(lambda: claim()["status"]["phase"] == "Bound")
+        forgotten = item(person, "pod", elsewhere)["metadata"]["uid"]
         assert person.run("verify", "postgres", "--json").codes == ["scheduler-stalled"]
-        eventually(lambda: RETRIED in claim()["metadata"]["annotations"])
+        eventually(lambda: item(person, "pod", elsewhere)["metadata"]["uid"] != forgotten)
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 0, said
 

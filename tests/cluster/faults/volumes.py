@@ -59,6 +59,13 @@ def bound(stand: Stand) -> dict[str, Any]:
     return found[0]
 
 
+def purged(stand: Stand) -> None:
+    """All that the deployment has, and the claim, whoever made it."""
+    stand.kubectl("delete", "persistentvolumeclaim", CLAIM, "--wait=false")
+    answer = stand.person.run("down", "--purge", "--yes")
+    assert answer.exit_code == 0, answer.stdout
+
+
 @fault("a class that is not there", "up kafka", "storage-class-missing", exit=4)
 def no_class(stand: Stand) -> Iterator[None]:
     stand.settings('[kafka]\nstorage_class = "gold"\n')
@@ -112,6 +119,8 @@ def mount_fails(stand: Stand) -> Iterator[None]:
     with provisioned(stand) as folder:
         shutil.rmtree(folder)
         yield
+        folder.mkdir()
+        folder.chmod(0o777)
 
 
 @fault(
@@ -133,6 +142,7 @@ def lost(stand: Stand) -> Iterator[None]:
 
         eventually(is_lost)
         yield
+        purged(stand)
 
 
 @fault(
@@ -163,6 +173,7 @@ def zone(stand: Stand) -> Iterator[None]:
         yield
     finally:
         stand.kubectl("delete", "persistentvolume", name, "--wait=false")
+        purged(stand)
 
 
 @contextmanager
@@ -201,6 +212,7 @@ def unwritable(stand: Stand) -> Iterator[None]:
         os.chown(folder, 0, 0)
         folder.chmod(0o755)
         yield
+        os.chown(folder, 999, 999)
 
 
 @fault(
@@ -215,6 +227,7 @@ def kafka_unwritable(stand: Stand) -> Iterator[None]:
         os.chown(folder, 0, 0)
         folder.chmod(0o755)
         yield
+        os.chown(folder, 1000, 1000)
 
 
 @fault(
@@ -229,3 +242,4 @@ def deleted(stand: Stand) -> Iterator[None]:
     assert stand.person.run("up", "postgres").exit_code == 0
     stand.kubectl("delete", "persistentvolumeclaim", CLAIM, "--wait=false")
     yield
+    stand.kubectl("delete", "pod", "postgres-0")

@@ -1,0 +1,76 @@
+"""Claims that never got their volumes hold no data: where others are asked for, they make way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.client import Kube
+from learnflow_infra.kubernetes.objects import Object, at, text
+from learnflow_infra.pipeline.scope import Changes, Scope
+from learnflow_infra.services import Service
+from learnflow_infra.settings import Settings
+
+_POLL_SECONDS = 0.1
+
+
+def without_unbound(
+    kube: Kube,
+    settings: Settings,
+    services: Sequence[Service],
+    scope: Scope,
+    changes: Changes,
+    deadline: Deadline,
+) -> Scope:
+    """Remove the workloads whose claims are all unbound and to be of another size or class, which
+    no workload can change; returns the scope without them.
+
+    Raises Failure(deadline-passed), and what the API raises.
+    """
+    namespace = settings.cluster.namespace
+    gone = set()
+    for service in services:
+        for workload in service.objects(settings):
+            key = (workload["kind"], workload["metadata"]["name"])
+            live = scope.objects.get(key)
+            if live is None or _volumes(workload) == _volumes(live):
+                continue
+            names = [f"{name}-{key[1]}-{n}" for name in _volumes(live) for n in range(_pods(live))]
+            claims = {("PersistentVolumeClaim", name) for name in names} & set(scope.objects)
+            if all(at(scope.objects[each], "status", "phase") == "Pending" for each in claims):
+                for kind, name in (key, *sorted(claims)):
+                    if kube.delete(kind, namespace, name):
+                        changes.pruned.append(f"{kind.lower()}/{name}")
+                _await_gone(kube, namespace, key[1], claims, deadline)
+                gone |= {key, *claims}
+    return replace(scope, objects={k: v for k, v in scope.objects.items() if k not in gone})
+
+
+def _volumes(workload: Object) -> dict[str, tuple[str, str]]:
+    """The size and the class of each of its claims; nothing for the default class."""
+    return {
+        text(at(each, "metadata", "name")): (
+            text(at(each, "spec", "resources", "requests", "storage")),
+            text(at(each, "spec", "storageClassName")),
+        )
+        for each in at(workload, "spec", "volumeClaimTemplates") or ()
+    }
+
+
+def _pods(workload: Object) -> int:
+    return int(at(workload, "spec", "replicas") or 0)
+
+
+def _await_gone(
+    kube: Kube, namespace: str, name: str, claims: set[tuple[str, str]], deadline: Deadline
+) -> None:
+    """A claim goes after the pods that name it."""
+    while kube.list("Pod", namespace, manifests.selector_text(name)) or claims & {
+        ("PersistentVolumeClaim", text(at(each, "metadata", "name")))
+        for each in kube.list("PersistentVolumeClaim", namespace)
+    }:
+        deadline.remaining()
+        time.sleep(_POLL_SECONDS)
