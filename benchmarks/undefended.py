@@ -17,6 +17,7 @@ from learnflow_infra.services.kafka import client as kafka_client
 from learnflow_infra.services.kafka import config as kafka_config
 from learnflow_infra.services.kafka import proof as kafka_proof
 from learnflow_infra.services.kafka import service as kafka_service
+from learnflow_infra.services.kafka import topics as kafka_topics
 from learnflow_infra.services.kafka import users as kafka_users
 from learnflow_infra.services.postgres import objects as postgres_objects
 from learnflow_infra.services.postgres import service as postgres_service
@@ -44,7 +45,7 @@ def _topics(
 ) -> list[str]:
     anyone = kafka_client.application(access)
     with kafka_client.connected(access, outer, clients, anyone) as client:
-        return kafka_users._topics(access, client, client.admin())
+        return kafka_topics.reconcile(access, client, client.admin())
 
 
 def _without_policies(objects: Callable[..., Any]) -> Callable[..., Any]:

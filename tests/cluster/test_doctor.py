@@ -68,7 +68,7 @@ def test_what_does_not_fit_and_what_is_unsafe_is_said_before_deploying(
     assert answer.exit_code == 4
     found = checks(answer)
     assert found["room"][0] == "FAIL"
-    assert "921856 MiB" in found["room"][1]
+    assert "921872 MiB" in found["room"][1]
     assert found["volumes"][0] == "FAIL"
     assert "gold" in found["volumes"][1]
     assert found["encryption"][0] == "warn"

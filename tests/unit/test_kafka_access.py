@@ -20,14 +20,31 @@ def parsed(**kafka: object) -> settings.Settings:
     return settings.parse({"kafka": kafka}, sections)
 
 
-def test_the_application_owns_what_begins_with_its_prefixes_and_nothing_else() -> None:
-    assert acls(parsed(user="shop", user_prefixes=["shop.", "cart."]).of(KafkaSettings)) == {
-        Acl("User:shop", "ALL", "TOPIC", PROBES)
-    } | {
-        Acl("User:shop", "ALL", resource, prefix)
-        for resource in ("TOPIC", "GROUP", "TRANSACTIONAL_ID")
-        for prefix in ("shop.", "cart.")
+def test_the_application_owns_declared_topics_and_what_it_is_given_and_nothing_else() -> None:
+    kafka = parsed(
+        user="shop",
+        user_topics=["shop.*", "cart"],
+        user_groups=["billing"],
+        topics=[{"name": "orders"}],
+    ).of(KafkaSettings)
+    assert acls(kafka) == {
+        Acl("User:shop", "ALL", resource, name, pattern)
+        for resource, name, pattern in (
+            ("TOPIC", PROBES, "PREFIXED"),
+            ("TOPIC", "orders", "LITERAL"),
+            ("TOPIC", "shop.", "PREFIXED"),
+            ("TOPIC", "cart", "LITERAL"),
+            ("GROUP", "billing", "LITERAL"),
+            ("TRANSACTIONAL_ID", "shop.", "PREFIXED"),
+            ("TRANSACTIONAL_ID", "cart", "LITERAL"),
+            ("TRANSACTIONAL_ID", "billing", "LITERAL"),
+        )
     }
+
+
+def test_all_groups_are_a_name_of_kafka_s_own() -> None:
+    groups = {each for each in acls(parsed(user_groups=["*"]).of(KafkaSettings))}
+    assert Acl("User:learnflow", "ALL", "GROUP", "*", "LITERAL") in groups
 
 
 @pytest.mark.parametrize(
@@ -45,14 +62,15 @@ def test_the_application_owns_what_begins_with_its_prefixes_and_nothing_else() -
     ],
 )
 def test_what_an_access_allows(access: str, allowed: set[tuple[str, str]]) -> None:
-    user = {"name": "billing", "access": access, "topics": ["t."], "groups": ["g."]}
+    user = {"name": "billing", "access": access, "topics": ["t.*"], "groups": ["g.*"]}
     found = [
         each
         for each in acls(parsed(users=[user]).of(KafkaSettings))
         if each.principal == "User:billing"
     ]
     assert {(each.resource, each.operation) for each in found} == allowed
-    assert all(each.name == ("g." if each.resource == "GROUP" else "t.") for each in found)
+    names = {"TOPIC": ["t."], "GROUP": ["g."], "TRANSACTIONAL_ID": ["t.", "g."]}
+    assert all(each.name in names[each.resource] for each in found)
     assert all(each[4:] == ("PREFIXED", "ALLOW", "*") for each in found)
 
 

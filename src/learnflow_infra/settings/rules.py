@@ -29,6 +29,7 @@ STORAGE_CLASS: Rule = (
 )
 CONTEXT: Rule = (r"[^\x00-\x1f]{0,253}", "a context of your kubeconfig, or empty")
 
+_KEY = r"[A-Za-z0-9._-]{1,200}"
 _KINDS = {bool: "true or false", int: "a whole number", str: "a string"}
 
 
@@ -62,6 +63,13 @@ def tables(kind: type, *default: Any) -> Any:
     return field(default=default, metadata={"each": field(default=kind)})
 
 
+def configuration() -> Any:
+    """A setting that is a table of another program's own settings, as sorted pairs of texts: of
+    tables in it the names are joined by dots, and whether they are right is that program's to say.
+    """
+    return field(default=(), metadata={"configuration": True})
+
+
 def section(kind: type, table: object, where: str) -> Any:
     """A section from its table. Raises ValueError that says which setting, what is wrong and what
     would be right; `where` is the section's own name."""
@@ -87,6 +95,8 @@ def require_known(table: Mapping[str, object], names: Mapping[str, object], wher
 
 def _value(rule: dataclasses.Field[Any], value: object, where: str) -> Any:
     default = rule.default
+    if "configuration" in rule.metadata:
+        return tuple(sorted(_pairs(value, where).items()))
     if isinstance(default, type):
         return section(default, value, where)
     if isinstance(default, tuple):
@@ -106,3 +116,29 @@ def _value(rule: dataclasses.Field[Any], value: object, where: str) -> Any:
     if "least" in meta and not meta["least"] <= int(str(value)) <= meta["most"]:
         raise ValueError(f"{where}: must be {meta['least']} to {meta['most']}, not {value!r:.60}")
     return value
+
+
+def _pairs(value: object, where: str) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}: must be a table")
+    found: dict[str, str] = {}
+    for key, each in value.items():
+        if not re.fullmatch(_KEY, key):
+            raise ValueError(f"{where}: must have names of letters, digits, . _ -, not {key!r:.60}")
+        if isinstance(each, dict):
+            pairs = {f"{key}.{name}": text for name, text in _pairs(each, f"{where}.{key}").items()}
+        else:
+            pairs = {key: _text(each, f"{where}.{key}")}
+        if twice := pairs.keys() & found.keys():
+            raise ValueError(f"{where}.{min(twice)}: is there twice")
+        found |= pairs
+    return found
+
+
+def _text(value: object, where: str) -> str:
+    """A value as configuration files have it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float) or (isinstance(value, str) and value.isprintable()):
+        return str(value)
+    raise ValueError(f"{where}: must be a text, a number, or true or false, not {value!r:.60}")

@@ -25,6 +25,8 @@ _BOOTSTRAP_SECONDS = 3.0
 # A broker that has just started, or has just heard of a user, may refuse that user for a moment.
 _SETTLING_SECONDS = 2.0
 _POLL_SECONDS = 0.05
+# The last in which a request names topics rather than their ids.
+_PRODUCE_VERSION = 9
 _CONNECT, CREATE = "connecting", "creating a topic"
 
 
@@ -113,6 +115,7 @@ class Client:
         self._login = login
         self._addresses = list(addresses)
         self._deadline = access.deadline
+        self._admin: Any = None
         self._manager: Any = None
         self._shared: Any = None
         self._failures: list[Exception] = []
@@ -178,9 +181,9 @@ class Client:
     def admin(self) -> Any:
         from kafka import KafkaAdminClient
 
-        admin, self._shared, self._manager = self._bootstrapped(KafkaAdminClient)
-        self._open.callback(admin.close)
-        return admin
+        self._admin, self._shared, self._manager = self._bootstrapped(KafkaAdminClient)
+        self._open.callback(self._admin.close)
+        return self._admin
 
     def brokers(self) -> set[str]:
         """The addresses that the brokers which take part hand out on this route."""
@@ -194,23 +197,47 @@ class Client:
             for broker in manager.cluster.brokers()
         ]
 
-    def producer(self) -> Any:
-        from kafka import KafkaProducer
+    def write(self, topic: str, value: bytes) -> None:
+        """Write a record to a topic of one partition, acknowledged by all replicas in sync, on the
+        administration's connections; tried again for as long as the brokers say that it may help.
+        """
+        from kafka.errors import KafkaError, for_code
+        from kafka.protocol.producer import ProduceRequest
 
-        producer, _, _ = self._bootstrapped(
-            KafkaProducer,
-            delivery_timeout_ms=self._config["request_timeout_ms"],
-            max_block_ms=self._config["request_timeout_ms"],
-            acks="all",
-            enable_idempotence=False,
-            metrics_enabled=False,
+        of_topic = ProduceRequest.TopicProduceData
+        partition = of_topic.PartitionProduceData(index=0, records=_batch(value))
+        request = ProduceRequest(
+            transactional_id=None,
+            acks=-1,
+            timeout_ms=self._config["request_timeout_ms"],
+            topic_data=[of_topic(name=topic, partition_data=[partition])],
+            max_version=_PRODUCE_VERSION,
         )
-        self._open.callback(producer.close, 0)
-        return producer
+        limit = self._deadline.within(self.limit)
+        while True:
+            try:
+                answer = self._manager.run(self._manager.send, request, self._leader(topic))
+                code = answer.responses[0].partition_responses[0].error_code
+                if not code:
+                    return
+                raise for_code(code)
+            except KafkaError as error:
+                if not error.retriable or limit.passed():
+                    raise
+                time.sleep(_POLL_SECONDS)
+
+    def _leader(self, topic: str) -> int:
+        """The id of the broker that leads a topic of one partition."""
+        from kafka.errors import LeaderNotAvailableError
+
+        (found,) = self._admin.describe_topics([topic])
+        leaders = [int(each["leader_id"]) for each in found["partitions"]]
+        if not leaders or leaders[0] < 0:
+            raise LeaderNotAvailableError
+        return leaders[0]
 
     def read(self, topic: str) -> list[bytes]:
-        """The first records of a topic of one partition, on the administration's connections: both
-        run them in a thread of its own, whereas a producer drives its own itself."""
+        """The first records of a topic of one partition, on the administration's connections."""
         from kafka import KafkaConsumer, TopicPartition
 
         consumer = KafkaConsumer(
@@ -222,7 +249,7 @@ class Client:
         records = consumer.poll(timeout_ms=int(self._deadline.remaining() * 1000))
         return [record.value for each in records.values() for record in each]
 
-    def _bootstrapped(self, kind: Callable[..., Any], **options: Any) -> tuple[Any, Any, Any]:
+    def _bootstrapped(self, kind: Callable[..., Any]) -> tuple[Any, Any, Any]:
         """A client of a kind, its connections and their manager; waited for as long as nothing was
         refused, and for a moment where the login was."""
         from kafka.errors import KafkaTimeoutError, SaslAuthenticationFailedError
@@ -237,7 +264,7 @@ class Client:
 
         while True:
             try:
-                client = kind(**self._config, **options, kafka_client=connections)
+                client = kind(**self._config, kafka_client=connections)
                 return client, *made[-1]
             except BaseException as error:
                 made[-1][0].close()
@@ -253,3 +280,13 @@ def _context(access: Access, checked: bool) -> ssl.SSLContext | None:
     if not access.settings.security.encryption:
         return None
     return tls.strict(access.connection.get("ca.crt", ""), "kafka") if checked else tls.lax()
+
+
+def _batch(value: bytes) -> bytes:
+    """A batch of one record without a key, as brokers store it."""
+    from kafka.record import MemoryRecordsBuilder
+
+    builder = MemoryRecordsBuilder(magic=2, compression_type=0, batch_size=len(value) + 128)
+    builder.append(timestamp=int(time.time() * 1000), key=None, value=value)
+    builder.close()
+    return bytes(builder.buffer())

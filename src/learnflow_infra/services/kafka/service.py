@@ -34,8 +34,8 @@ class Kafka:
     skill = Path(__file__).with_name("skill")
 
     def proof_connections(self, settings: Settings) -> int:
-        # Two bootstraps, each followed by a broker's own address, and the other brokers' addresses.
-        return 3 + settings.of(KafkaSettings).brokers
+        # A bootstrap, and each broker's own address.
+        return 1 + settings.of(KafkaSettings).brokers
 
     def pods(self, settings: Settings) -> Sequence[str]:
         return [f"kafka-{n}" for n in range(settings.of(KafkaSettings).brokers)]
@@ -120,7 +120,7 @@ class Kafka:
         import kafka  # noqa: F401
 
     def reconcile(self, access: Access, route: Route) -> list[str]:
-        """Make the declared topics, users and ACLs so. Existing topics are never changed."""
+        """Make the declared topics, users and ACLs so."""
         settings = access.settings
         pods = zip(self.pods(settings), self._nodes(settings, BROKER_PORT), strict=True)
         brokers = {address: pod for pod, address in pods}

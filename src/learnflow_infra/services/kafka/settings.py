@@ -14,7 +14,10 @@ NODE, ADMIN = _OWN_USERS = ("node", "admin")
 PROBES = "infra-probe-"
 
 _TOPIC = (r"[A-Za-z0-9._-]{1,249}", "a Kafka topic name: letters, digits, . _ -")
-_PREFIX = (r"[A-Za-z0-9._-]{1,200}", "what names begin with, such as learnflow.")
+_NAMES = (
+    r"[A-Za-z0-9._-]{1,249}\*?|\*",
+    "a name, or what names begin with and *, such as learnflow.*",
+)
 _USER = (r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", "a user's name such as billing: a-z, 0-9, -")
 
 
@@ -22,17 +25,25 @@ _USER = (r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", "a user's name such as billing: a-z
 class Topic:
     name: str = rules.required(_TOPIC)
     partitions: int = rules.number(3, 1, 1000)
+    replication_factor: int = rules.number(0, 0, 3)
+    """0 is one on each broker."""
+    config: tuple[tuple[str, str], ...] = rules.configuration()
+    """Topic-level configuration (https://kafka.apache.org/documentation/#topicconfigs); what is not
+    here is the broker's default."""
 
 
 @dataclass(frozen=True)
 class User:
-    """A user and what the names of its topics and consumer groups begin with."""
+    """A user, and its topics and consumer groups: their names, or what these begin with and `*`.
+
+    Transactional ids may be named like either.
+    """
 
     name: str = rules.required(_USER)
     access: str = rules.choice("read", "write", "own")
     """`read` records; `write` them as well; `own` creates, changes and deletes topics too."""
-    topics: tuple[str, ...] = rules.texts(_PREFIX)
-    groups: tuple[str, ...] = rules.texts(_PREFIX)
+    topics: tuple[str, ...] = rules.texts(_NAMES)
+    groups: tuple[str, ...] = rules.texts(_NAMES)
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,9 @@ class KafkaSettings(ServiceSettings):
     host_port: int = rules.number(19092, 1024, 65533)
     brokers: int = rules.choice(1, 3)
     user: str = rules.text("learnflow", _USER)
-    user_prefixes: tuple[str, ...] = rules.texts(_PREFIX, "learnflow.")
+    user_topics: tuple[str, ...] = rules.texts(_NAMES, "learnflow.*")
+    """Beside the declared ones, all of which are the user's."""
+    user_groups: tuple[str, ...] = rules.texts(_NAMES, "learnflow.*")
     topics: tuple[Topic, ...] = rules.tables(Topic, Topic("learnflow.events"))
     users: tuple[User, ...] = rules.tables(User)
 
@@ -55,20 +68,25 @@ class KafkaSettings(ServiceSettings):
 
     def check(self) -> None:
         topics = [topic.name for topic in self.topics]
+        for topic in self.topics:
+            if topic.replication_factor > self.brokers:
+                raise ValueError(
+                    f"kafka.topics: {topic.name!r} asks for {topic.replication_factor} replicas, "
+                    f"and kafka.brokers is {self.brokers}"
+                )
         for name in topics:
             if topics.count(name) > 1:
                 raise ValueError(f"kafka.topics: {name!r} is named twice")
             if name in (".", "..") or name.startswith("__"):
                 raise ValueError(f"kafka.topics: {name!r} is a name that Kafka keeps for itself")
-        if not self.user_prefixes:
-            raise ValueError("kafka.user_prefixes: must name at least one")
+        if not self.user_topics and not topics:
+            raise ValueError("kafka.user_topics: must name at least one where no topic is declared")
         users = [self.user, *(user.name for user in self.users)]
         for name in users:
             if users.count(name) > 1:
                 raise ValueError(f"kafka.users: {name!r} is named twice")
             if name in _OWN_USERS:
                 raise ValueError(f"kafka.users: {name!r} is a user that the deployment keeps")
-        declared = (prefix for user in self.users for prefix in (*user.topics, *user.groups))
-        for prefix in (*self.user_prefixes, *declared):
-            if "__".startswith(prefix[:2]):
-                raise ValueError(f"kafka: {prefix!r} includes topics that Kafka keeps for itself")
+        for names in (*self.user_topics, *(each for user in self.users for each in user.topics)):
+            if names.startswith("__") or names in ("*", "_*"):
+                raise ValueError(f"kafka: {names!r} includes topics that Kafka keeps for itself")

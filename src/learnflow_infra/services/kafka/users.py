@@ -1,6 +1,6 @@
-"""Topics, users and their ACLs, made so in the running cluster as the settings declare them.
+"""Users and their ACLs, made so in the running cluster as the settings declare them.
 
-Topics are only added. Users and ACLs are the settings' alone: what they do not declare goes.
+They are the settings' alone: what they do not declare goes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes.routes import Route
 from learnflow_infra.services import Access
-from learnflow_infra.services.kafka import certificate
-from learnflow_infra.services.kafka.client import CREATE, Client, Login, admits, connected, known
+from learnflow_infra.services.kafka import certificate, topics
+from learnflow_infra.services.kafka.client import Client, Login, admits, connected, known
 from learnflow_infra.services.kafka.config import PLAIN, SCRAM
 from learnflow_infra.services.kafka.errors import restart
 from learnflow_infra.services.kafka.settings import ADMIN, NODE, PROBES, KafkaSettings, User
@@ -26,7 +26,7 @@ _POLL_SECONDS = 0.01
 # that nobody else sets.
 _SHUT_OUT_ITERATIONS = 4097
 
-# What an access allows on names that begin as declared. READ and WRITE include DESCRIBE.
+# What an access allows on the declared names. READ and WRITE include DESCRIBE.
 # https://kafka.apache.org/documentation/#security_authz
 _ALLOWED = {
     "read": (("TOPIC", "READ"), ("GROUP", "READ")),
@@ -35,6 +35,12 @@ _ALLOWED = {
         *(("TRANSACTIONAL_ID", "WRITE"), ("GROUP", "READ")),
     ),
     "own": (("TOPIC", "ALL"), ("TRANSACTIONAL_ID", "ALL"), ("GROUP", "ALL")),
+}
+# Kafka Streams names its transactions after its group.
+_NAMED: dict[str, Callable[[User], Sequence[str]]] = {
+    "TOPIC": lambda user: user.topics,
+    "GROUP": lambda user: user.groups,
+    "TRANSACTIONAL_ID": lambda user: (*user.topics, *user.groups),
 }
 
 
@@ -52,18 +58,28 @@ class Acl(NamedTuple):
 
 def users(kafka: KafkaSettings) -> list[User]:
     """The application's user and the others that the settings declare."""
-    prefixes = kafka.user_prefixes
-    return [User(kafka.user, "own", prefixes, prefixes), *kafka.users]
+    return [User(kafka.user, "own", kafka.user_topics, kafka.user_groups), *kafka.users]
 
 
 def acls(kafka: KafkaSettings) -> set[Acl]:
     """Everything that anyone but the nodes and the administrator may do."""
-    return {Acl(f"User:{kafka.user}", "ALL", "TOPIC", PROBES)} | {
-        Acl(f"User:{user.name}", operation, resource, prefix)
+    application = f"User:{kafka.user}"
+    return {
+        Acl(application, "ALL", "TOPIC", PROBES),
+        *(Acl(application, "ALL", "TOPIC", each.name, "LITERAL") for each in kafka.topics),
+    } | {
+        Acl(f"User:{user.name}", operation, resource, *_pattern(names))
         for user in users(kafka)
         for resource, operation in _ALLOWED[user.access]
-        for prefix in (user.groups if resource == "GROUP" else user.topics)
+        for names in _NAMED[resource](user)
     }
+
+
+def _pattern(names: str) -> tuple[str, str]:
+    """Kafka's name and pattern type: of all names it is a literal `*`."""
+    if names != "*" and names.endswith("*"):
+        return names[:-1], "PREFIXED"
+    return names, "LITERAL"
 
 
 def reconcile(
@@ -83,7 +99,7 @@ def reconcile(
     # one that no one trusts any more.
     with connected(access, inner, list(brokers), node, checked=False) as client:
         admin = _admin_of_nodes(access, client)
-        changed = _topics(access, client, admin)
+        changed = topics.reconcile(access, client, admin)
         with client.doing("making ACLs so"):
             changed += _acls(access, client, admin)
         if access.settings.security.encryption:
@@ -107,19 +123,6 @@ def _admin_of_nodes(access: Access, client: Client) -> Any:
         remedy = restart(access.settings)
         found = finding("kafka-node-password", message, service="kafka", remedy=remedy)
         raise Failure(found) from error
-
-
-def _topics(access: Access, client: Client, admin: Any) -> list[str]:
-    present = set(admin.list_topics())
-    missing = {
-        each.name: {"num_partitions": each.partitions}
-        for each in access.settings.of(KafkaSettings).topics
-        if each.name not in present
-    }
-    if missing:
-        with client.doing(CREATE):
-            admin.create_topics(missing)
-    return [f"topic {name}" for name in missing]
 
 
 def _acls(access: Access, client: Client, admin: Any) -> list[str]:

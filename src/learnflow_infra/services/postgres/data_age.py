@@ -41,9 +41,9 @@ def _claimed(kube: Kube, namespace: str) -> float | None:
     try:
         volumes = kube.list("PersistentVolume")
     except Failure as failure:
-        if failure.of_cluster:
-            raise
-        return None
+        if failure.findings[0].code == "permission-missing":
+            return None
+        raise
     volume = _named(volumes, claim["spec"].get("volumeName", ""))
     if volume is None or _created(volume) < _created(claim):  # one that the user bound again
         return None
