@@ -433,7 +433,7 @@ def test_acls_and_users_are_not_the_applications_to_change(
 
 BILLING = """\
 [kafka]
-users = [{ name = "billing", access = "%s", topics = [%s], groups = ["billing."] }]
+users = [{ name = "billing", access = "%s", topics = [%s], groups = ["billing.*"] }]
 """
 
 
@@ -463,7 +463,7 @@ def test_a_declared_user_has_its_acls_and_no_more(
     settled: Person, door: Door, application: tuple[str, str]
 ) -> None:
     door.write(*application, OWN)
-    changed = declare(settled, "read", '"learnflow."')
+    changed = declare(settled, "read", '"learnflow.*"')
     assert {"user billing", "ACLs of billing", "secret/kafka-connection-billing"} <= set(changed)
     assert settled.run("up", "kafka", "--json").json["changed"] == []
     billing = settled.secret("kafka-connection-billing")
@@ -476,10 +476,10 @@ def test_a_declared_user_has_its_acls_and_no_more(
     with pytest.raises(kafka.errors.TopicAuthorizationFailedError):
         door.write(*user, OWN)
 
-    declare(settled, "write", '"learnflow."')
+    declare(settled, "write", '"learnflow.*"')
     door.write(*user, OWN)
 
-    assert declare(settled, "write", '"billing."') == ["ACLs of billing"]
+    assert declare(settled, "write", '"billing.*"') == ["ACLs of billing"]
     assert not may_read(door, user, OWN)
 
 
@@ -487,7 +487,7 @@ def test_a_declared_user_has_its_acls_and_no_more(
 def test_a_user_no_longer_declared_is_shut_out(
     settled: Person, door: Door, administrator: tuple[str, str]
 ) -> None:
-    declare(settled, "read", '"learnflow."')
+    declare(settled, "read", '"learnflow.*"')
     secret = settled.secret("kafka-connection-billing")
     user = (secret["username"], secret["password"])
     with door.client(kafka.KafkaConsumer, *user) as consumer:
@@ -506,7 +506,7 @@ def test_a_user_no_longer_declared_is_shut_out(
 
 
 def test_a_removed_user_takes_no_one_along_when_a_node_starts_again(settled: Person) -> None:
-    settled.settings(BILLING.replace("billing", "reports") % ("read", '"learnflow."'))
+    settled.settings(BILLING.replace("billing", "reports") % ("read", '"learnflow.*"'))
     assert settled.run("up", "kafka").exit_code == 0
     settled.settings("")
     assert settled.run("up", "kafka").exit_code == 0
