@@ -60,7 +60,7 @@ CAUSES = (
     Cause(
         "kafka-topic-refused",
         Exit.UNHEALTHY,
-        "Kafka refuses to create a topic.",
+        "Kafka refuses to make a topic as it is declared.",
         "Correct kafka.topics in infra.toml, or what the broker's answer names.",
     ),
     Cause(
