@@ -53,6 +53,8 @@ def test_a_pod_asks_for_what_the_scheduler_counts() -> None:
 
 
 POSTGRES = registry.find("postgres")
+CONFIG_MAP = '{"kind": "ConfigMap"}'
+NO_RIGHT = 'configmaps "it" is forbidden: User "me" cannot get resource "configmaps"'
 
 
 def node(name: str = "a", memory: str = "4Gi", **spec: Any) -> dict[str, Any]:
@@ -94,7 +96,7 @@ class Cluster:
             workload = self.workloads.get(where.rpartition("/")[2])
             return Answer(200, json.dumps(workload)) if workload else status(404, "NotFound")
         if where.endswith("/configmaps/cluster-autoscaler-status"):
-            return Answer(200, '{"kind": "ConfigMap"}') if self.scaler else status(403, "Forbidden")
+            return Answer(200, CONFIG_MAP) if self.scaler else status(403, "Forbidden", NO_RIGHT)
         if where.endswith("/pods"):
             named = parse_qs(query).get("labelSelector", [""])[0].partition(",")[0]
             name = named.removeprefix("app.kubernetes.io/name=")

@@ -68,23 +68,28 @@ def foreign(manifest: Object) -> Failure:
     return Failure(finding("foreign-object", message))
 
 
+def fixed_volumes(workload: Object) -> Failure:
+    """The Failure of a workload whose volumes would be others."""
+    reason = "a volume's size and class cannot change while its data is kept"
+    remedy = (
+        "Set it back. Where its StorageClass allows it, a claim is enlarged with `kubectl "
+        "patch pvc`; else only `learnflow-infra down --purge`, without the data, helps."
+    )
+    service = workload["metadata"]["labels"]["app.kubernetes.io/name"]
+    message = f"{name_of(workload)}: {reason}"
+    return Failure(finding("setting-fixed", message, service=service, remedy=remedy))
+
+
 @contextlib.contextmanager
 def refusals(manifest: Object) -> Iterator[None]:
     """The API server's refusal of a write as a Failure."""
     try:
         yield
     except ApiError as error:
-        service = manifest["metadata"]["labels"]["app.kubernetes.io/name"]
         if error.code == 422 and "updates to statefulset spec" in error.message:
-            reason = "a volume's size and class cannot change while its data is kept"
-            remedy = (
-                "Set it back. Where its StorageClass allows it, a claim is enlarged with `kubectl "
-                "patch pvc`; else only `learnflow-infra down --purge`, without the data, helps."
-            )
-            message = f"{name_of(manifest)}: {reason}"
-            found = finding("setting-fixed", message, service=service, remedy=remedy)
-        else:
-            message = f"{name_of(manifest)}: {error.message}"
-            cause = cause_of("Refused", error.message)
-            found = finding(cause[0] if cause else "apply-refused", message, service=service)
+            raise fixed_volumes(manifest) from error
+        service = manifest["metadata"]["labels"]["app.kubernetes.io/name"]
+        message = f"{name_of(manifest)}: {error.message}"
+        cause = cause_of("Refused", error.message)
+        found = finding(cause[0] if cause else "apply-refused", message, service=service)
         raise Failure(found) from error

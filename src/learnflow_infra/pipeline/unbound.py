@@ -1,4 +1,5 @@
-"""Claims that never got their volumes hold no data: where others are asked for, they make way."""
+"""Volumes of another size or class: refused where there is data, while claims that never got their
+volumes make way."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object, at, text
-from learnflow_infra.pipeline.scope import Changes, Scope
+from learnflow_infra.pipeline.scope import Changes, Key, Scope, fixed_volumes
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
 
@@ -25,13 +26,14 @@ def without_unbound(
     changes: Changes,
     deadline: Deadline,
 ) -> Scope:
-    """Remove the workloads whose claims are all unbound and to be of another size or class, which
-    no workload can change; returns the scope without them.
+    """Remove the workloads whose claims are all unbound and to be of another size or class; returns
+    the scope without them.
 
-    Raises Failure(deadline-passed), and what the API raises.
+    Raises Failure(setting-fixed) for one that has volumes, before anything is removed,
+    Failure(deadline-passed), and what the API raises.
     """
     namespace = settings.cluster.namespace
-    gone = set()
+    unbound: dict[Key, set[Key]] = {}
     for service in services:
         for workload in service.objects(settings):
             key = (workload["kind"], workload["metadata"]["name"])
@@ -40,12 +42,15 @@ def without_unbound(
                 continue
             names = [f"{name}-{key[1]}-{n}" for name in _volumes(live) for n in range(_pods(live))]
             claims = {("PersistentVolumeClaim", name) for name in names} & set(scope.objects)
-            if all(at(scope.objects[each], "status", "phase") == "Pending" for each in claims):
-                for kind, name in (key, *sorted(claims)):
-                    if kube.delete(kind, namespace, name):
-                        changes.pruned.append(f"{kind.lower()}/{name}")
-                _await_gone(kube, namespace, key[1], claims, deadline)
-                gone |= {key, *claims}
+            if any(at(scope.objects[each], "status", "phase") != "Pending" for each in claims):
+                raise fixed_volumes(workload)
+            unbound[key] = claims
+    for key, claims in unbound.items():
+        for kind, name in (key, *sorted(claims)):
+            if kube.delete(kind, namespace, name):
+                changes.pruned.append(f"{kind.lower()}/{name}")
+        _await_gone(kube, namespace, key[1], claims, deadline)
+    gone = {each for key, claims in unbound.items() for each in (key, *claims)}
     return replace(scope, objects={k: v for k, v in scope.objects.items() if k not in gone})
 
 
@@ -65,7 +70,7 @@ def _pods(workload: Object) -> int:
 
 
 def _await_gone(
-    kube: Kube, namespace: str, name: str, claims: set[tuple[str, str]], deadline: Deadline
+    kube: Kube, namespace: str, name: str, claims: set[Key], deadline: Deadline
 ) -> None:
     """A claim goes after the pods that name it."""
     while kube.list("Pod", namespace, manifests.selector_text(name)) or claims & {
