@@ -82,6 +82,7 @@ UNTRIED = {
     "local-cluster-unavailable": "no test brings it about",
     "minikube-start-failed": "Minikube's own start is only had where Minikube is",
     "programs-missing": "a test installs nothing, and each run before the tests is the remedy",
+    "postgres-shared-memory": "only an application's large query takes so much",
     "service-without-endpoints": ABOUT_OTHERS,
     "step-slow": "it is the machine's load",
 }

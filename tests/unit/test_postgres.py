@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learnflow_infra.diagnosis.reasons import cause_of_log
+from learnflow_infra.findings.failures import Failure
 from learnflow_infra.kubernetes.secrets import decoded
+from learnflow_infra.services.postgres import errors, initialisation, parameters, sql
 from learnflow_infra.services.postgres import roles as postgres_roles
 from learnflow_infra.services.postgres.service import Postgres, scram_verifier
 from learnflow_infra.services.postgres.settings import PostgresSettings
 from learnflow_infra.services.registry import sections
-from learnflow_infra.settings import Settings, parse
+from learnflow_infra.settings import Settings, load, parse
 
 USERS = [{"name": "reports"}, {"name": "data_loader", "access": "write"}]
 
@@ -57,6 +60,7 @@ def test_the_server_offers_what_the_secrets_ask_for(encryption: bool) -> None:
         "local all postgres peer",
         "host all postgres all reject",
         f"{'hostssl' if encryption else 'host'} all all all scram-sha-256",
+        f"{'hostssl' if encryption else 'host'} replication all all scram-sha-256",
     ]
     assert ("-c ssl=on" in start) is encryption
     assert ("tls" in {each["name"] for each in pod["volumes"]}) is encryption
@@ -74,13 +78,13 @@ def test_the_script_has_no_password_in_it() -> None:
 
 def test_what_changed_is_told_by_the_headings_over_commands() -> None:
     output = "there\n# role a\n# role b\nCREATE ROLE\nALTER ROLE\n# database\n\n# role b\nGRANT\n"
-    assert postgres_roles.changes(output) == ["role b"]
-    assert postgres_roles.changes("# role a\n# database d\n") == []
+    assert sql.changes(output) == ["role b"]
+    assert sql.changes("# role a\n# database d\n") == []
 
 
 @given(st.text())
 def test_a_literal_ends_where_it_should(text: str) -> None:
-    quoted = postgres_roles.literal(text)
+    quoted = sql.literal(text)
     assert quoted[0] == quoted[-1] == "'"
     assert quoted[1:-1].replace("''", "") == text.replace("'", "")
     assert quoted[1:-1].replace("''", "'") == text
@@ -170,3 +174,92 @@ def test_data_without_its_version_is_neither_touched_nor_buried(
     assert completed.returncode == 1
     assert cause_of_log(completed.stderr) == "postgres-corrupted"
     assert tree(tmp_path / "data") == before
+
+
+def declared(**postgres: object) -> Settings:
+    return parse({"postgres": postgres}, sections)
+
+
+def test_a_database_has_its_owner_and_a_secret_of_its_own() -> None:
+    given_ = declared(databases=[{"name": "sales"}, {"name": "sales_old", "owner": "sales"}])
+    credentials = decoded(Postgres().credentials(given_))
+    assert set(credentials) == {"password", "password.sales"}
+    made = {
+        each["metadata"]["name"]: decoded(each)
+        for each in Postgres().connections(given_, credentials, "PEM")
+    }
+    found = {name: (each["username"], each["database"]) for name, each in made.items()}
+    assert found == {
+        "postgres-connection": ("learnflow", "learnflow"),
+        "postgres-connection-sales": ("sales", "sales"),
+        "postgres-connection-sales-old": ("sales", "sales_old"),
+    }
+    assert made["postgres-connection-sales"]["password"] == credentials["password.sales"]
+
+
+def start(settings_: Settings) -> str:
+    workload, _ = (each for each in Postgres().objects(settings_) if each["kind"] == "StatefulSet")
+    command: str = workload["spec"]["template"]["spec"]["containers"][0]["command"][-1]
+    return command
+
+
+def test_parameters_that_only_a_start_reads_are_on_the_command_line() -> None:
+    given_ = declared(
+        parameters={"max_connections": 200, "work_mem": "8MB", "auto_explain": {"log_format": "x"}}
+    )
+    line = start(given_)
+    assert "-c max_connections=200" in line
+    assert "-c auto_explain.log_format=x" in line
+    assert "work_mem" not in line
+    assert "-c wal_level=logical" in line
+    script = parameters.script(dict(given_.of(PostgresSettings).parameters))
+    assert "('work_mem', '8MB')" in script
+    assert "max_connections" not in script
+
+
+def test_a_parameter_s_value_is_one_word_for_the_shell_and_for_kubernetes() -> None:
+    line = start(declared(parameters={"cluster_name": "a b; $(HOSTNAME) 'c'"}))
+    words = shlex.split(line.splitlines()[-1].replace("$$(", "$("))
+    assert words[words.index("cluster_name=a b; $(HOSTNAME) 'c'") - 1] == "-c"
+    assert "$$(HOSTNAME)" in line
+
+
+@pytest.mark.parametrize(
+    ("state", "words", "code"),
+    [
+        (
+            "53100",
+            'could not resize shared memory segment "/x": No space left',
+            "postgres-shared-memory",
+        ),
+        ("53100", "could not extend file: No space left on device", "postgres-disk-full"),
+        ("22023", 'invalid value for parameter "work_mem": "x"', "postgres-parameter-refused"),
+        ("42704", 'unrecognized configuration parameter "x"', "postgres-parameter-refused"),
+        ("LF001", "database a was renamed to b", "postgres-database-renamed"),
+        ("LF002", "the server has no extension x; it has y", "postgres-extension-missing"),
+    ],
+)
+def test_what_the_server_says_has_its_cause(state: str, words: str, code: str) -> None:
+    found = errors.of_psql(f"psql:<stdin>:3: ERROR:  {state}: {words}\nLOCATION:  x")
+    assert found.code == code
+    assert words in found.message
+
+
+def test_an_error_in_sql_is_found_in_its_file() -> None:
+    texts = ["one\ntwo", "three\nfour\n"]
+    said = "psql:<stdin>:{}: ERROR:  42601: no\n"
+    for line, where in ((2, "a.sql, line 2"), (3, "b.sql, line 1"), (4, "b.sql, line 2")):
+        assert initialisation._located(said.format(line), ["a.sql", "b.sql"], texts) == (
+            where,
+            "42601: no",
+        )
+
+
+def test_a_file_that_cannot_be_read_is_wrong_usage(tmp_path: Path) -> None:
+    file = tmp_path / "infra.toml"
+    file.write_text('[postgres]\ninit = ["schema.sql"]\n')
+    with pytest.raises(Failure) as raised:
+        initialisation.require_files(load(str(file), sections))
+    (found,) = raised.value.findings
+    assert found.code == "settings-invalid"
+    assert "schema.sql cannot be read: No such file" in found.message

@@ -70,6 +70,18 @@ def test_the_file_of_the_scope_states_every_setting_with_its_default() -> None:
             "[kafka]\ntopics = [{name='a',config={'x y'=1}}]",
             "kafka.topics[0].config: must have names of letters",
         ),
+        ("[postgres]\nparameters = {ssl = true}", "ssl is the deployment's own, which follows"),
+        ("[postgres]\ndatabases = [{name='learnflow'}]", "'learnflow' is named twice"),
+        ("[postgres]\ndatabases = [{name='a', owner='pg_x'}]", "a name that PostgreSQL keeps"),
+        (
+            "[postgres]\ndatabases = [{name='a_b'}]\nusers = [{name='a_b'}]",
+            "'a_b' is named twice",
+        ),
+        (
+            "[postgres]\ndatabases = [{name='a',owner='b'}]\nusers = [{name='a'}]",
+            "a user's name is a database's as well",
+        ),
+        ("[postgres]\nextensions = ['Postgis;']", "postgres.extensions[0]: must be an extension"),
         ("[kafka]\nuser = 'admin'", "'admin' is a user that the deployment keeps"),
         ("[kafka]\nusers = ['x']", "kafka.users[0]: must be a table"),
         ("[kafka]\nusers = [{name='x y'}]", "kafka.users[0].name: must be a user's name"),

@@ -64,7 +64,9 @@ def up(request: Request) -> Report:
         for image, how in loading.items():
             say(f"{image}: if the nodes do not have it, load it there with {how}")
         steps.end("images")
-        # Nothing is written where it cannot fit.
+        # Nothing is written where it cannot be, or not fit.
+        for service in services:
+            service.require_possible(kube, settings, deadline)
         capacity = check_capacity(kube, settings, services)
         notes += filter(None, [versions.too_old(versions.of_server(kube))])
         scope = apply.namespace(kube, settings, changes)
@@ -94,10 +96,11 @@ def up(request: Request) -> Report:
             started = time.monotonic()
             changed = f"statefulset/{service.name}" in changes.changed
             verdict = _deploy(request, kube, service, secrets[service.name], changed)
-            if verdict.ok and f"secret/{service.name}-connection" in changes.changed:
+            own = client(service).name
+            renewed = f"secret/{service.name}-connection" in changes.changed
+            if verdict.ok and renewed and f"statefulset/{own}" not in changes.changed:
                 # So that the kubelet brings the client's pod the new login at once.
-                pod = f"{client(service).name}-0"
-                kube.annotate("Pod", settings.cluster.namespace, pod, _LOGIN_RENEWED)
+                kube.annotate("Pod", settings.cluster.namespace, f"{own}-0", _LOGIN_RENEWED)
             if changed and not verdict.ok and verdict.ready < verdict.total:
                 before = scope.objects
                 said = put_back(kube, settings, service, before, changes.changed, deadline)

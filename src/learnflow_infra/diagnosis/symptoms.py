@@ -272,7 +272,7 @@ def held_up(pod: Object) -> bool:
 def is_stuck(pod: Object) -> bool:
     """Whether a new pod in its place is at least as near to being ready: nothing of this one runs,
     or what runs was started again and again."""
-    if not text(at(pod, "spec", "nodeName")):
+    if not text(at(pod, "spec", "nodeName")) or at(pod, "status", "phase") == "Failed":
         return True
     return not is_ready(pod) and any(
         _is_held(container)

@@ -117,6 +117,11 @@ class Service(Protocol):
 
     def pods(self, settings: Settings) -> Sequence[str]: ...
 
+    def require_possible(self, kube: Kube, settings: Settings, deadline: Deadline) -> None:
+        """Raise Failure for what the settings ask and cannot be had, as far as files and a server
+        that runs can tell before anything is written."""
+        ...
+
     def host_ports(self, settings: Settings) -> Mapping[int, tuple[str, int]]:
         """The ports on localhost that `connect` opens: each to (pod, its port)."""
         ...

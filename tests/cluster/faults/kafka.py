@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from ..machine import eventually
+from . import node
 from .harness import Stand, fault
 from .volumes import provisioned, tiny
 
@@ -87,7 +88,7 @@ def disk_full(stand: Stand) -> Iterator[None]:
         stand.exec("kafka-0", f"dd if=/dev/zero of={LOG}/../filler bs=1M || true")
         restart(stand)
         yield
-        (folder / "filler").unlink()
+        node.run("rm", str(folder / "filler"))
         deployed(stand)
 
 

@@ -96,7 +96,6 @@ def no_login(stand: Stand) -> Iterator[None]:
 def no_role(stand: Stand) -> Iterator[None]:
     psql(stand, "alter role learnflow rename to moved")
     yield
-    psql(stand, "alter role moved rename to learnflow")
 
 
 @fault(
@@ -272,6 +271,70 @@ def disk_full(stand: Stand) -> Iterator[None]:
         stand.exec("postgres-0", f"dd if=/dev/zero of={DATA}/filler bs=1M || true")
         yield
         stand.exec("postgres-0", f"rm {DATA}/filler")
+
+
+@fault(
+    "a parameter that the server does not know",
+    "up postgres",
+    "postgres-parameter-refused",
+    says="work_memory",
+)
+def unknown_parameter(stand: Stand) -> Iterator[None]:
+    deployed(stand)
+    stand.settings('[postgres]\nparameters = { work_memory = "8MB" }\n')
+    yield
+
+
+@fault(
+    "a parameter that a new server does not start with",
+    "up postgres",
+    "postgres-parameter-refused",
+    sign="CrashLoopBackOff",
+    says="max_wal_senders",
+)
+def unfit_parameters(stand: Stand) -> Iterator[None]:
+    stand.settings('[postgres]\nparameters = { wal_level = "minimal" }\n')
+    yield
+
+
+@fault(
+    "a database that somebody renamed, to one who deploys",
+    "up postgres",
+    "postgres-database-renamed",
+    says="database learnflow was renamed to moved",
+)
+def renamed_before(stand: Stand) -> Iterator[None]:
+    deployed(stand)
+    leave = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{}'"
+    psql(stand, leave.format("learnflow"), "alter database learnflow rename to moved")
+    yield
+    psql(stand, "alter database moved rename to learnflow")
+
+
+@fault(
+    "an extension that the server does not have",
+    "up postgres",
+    "postgres-extension-missing",
+    says="no extension postgis; it has",
+)
+def no_extension(stand: Stand) -> Iterator[None]:
+    stand.settings('[postgres]\nextensions = ["postgis"]\n')
+    yield
+
+
+@fault(
+    "SQL for a new database that fails",
+    "up postgres",
+    "postgres-init-failed",
+    says="schema.sql, line 2",
+)
+def init_fails(stand: Stand) -> Iterator[None]:
+    file = stand.person.folder / "learnflow-app/phase-2-infrastructure/schema.sql"
+    stand.well = '[postgres]\ninit = ["schema.sql"]\n'
+    stand.settings(stand.well)
+    file.write_text("create table one (id int);\ncreate tabel two (id int);\n")
+    yield
+    file.write_text("create table one (id int);\ncreate table two (id int);\n")
 
 
 @fault("a server that hangs", "verify postgres", "service-slow", telling=True)

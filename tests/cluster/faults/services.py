@@ -148,7 +148,7 @@ def dns_for_some(stand: Stand) -> Iterator[None]:
     rules = "udp dport 53 drop; tcp dport 53 drop;"
     for each in clients:
         chain = f"chain out {{ type filter hook output priority 0; {rules} }}"
-        node.nft(f"table inet shut {{ {chain} }}", each)
+        node.nft(f"table inet shut {{\n{chain}\n}}", each)
     yield
     for each in clients:
         node.nft("delete table inet shut", each)

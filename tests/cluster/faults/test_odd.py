@@ -289,7 +289,7 @@ def no_hairpin(stand: Stand) -> Iterator[None]:
     links = [node.link(each["status"]["podIP"]) for each in stand.items("pods")]
     rules = " ".join(f"iifname {link} oifname {link} drop;" for link in links)
     chain = f"chain back {{ type filter hook forward priority 0; {rules} }}"
-    node.nft(f"table inet hairpin {{ {chain} }}")
+    node.nft(f"table inet hairpin {{\n{chain}\n}}")
     with pytest.raises(AssertionError):
         stand.exec("postgres-0", f"pg_isready -t 2 -h postgres.{NAMESPACE}.svc")
     yield

@@ -9,19 +9,19 @@ CAUSES = (
         "secret-missing",
         Exit.UNHEALTHY,
         "A pod refers to a Secret that is not there.",
-        "Run `learnflow-infra up`, which makes its objects again.",
+        "Make it again; where it is the deployment's own, `learnflow-infra up` does.",
     ),
     Cause(
         "config-map-missing",
         Exit.UNHEALTHY,
         "A pod refers to a ConfigMap that is not there.",
-        "Run `learnflow-infra up`, which makes its objects again.",
+        "Make it again; where it is the deployment's own, `learnflow-infra up` does.",
     ),
     Cause(
         "key-missing",
         Exit.UNHEALTHY,
         "A pod refers to a key that its Secret or ConfigMap does not have.",
-        "Run `learnflow-infra up`, which makes its objects again.",
+        "Make it again; where it is the deployment's own, `learnflow-infra up` does.",
     ),
     Cause(
         "container-config",

@@ -7,7 +7,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import FromHost, Route
 from learnflow_infra.services import Access, password_key
@@ -104,6 +106,9 @@ class Kafka:
         values["client.properties"] = config.client_properties(values)
         kind = "servicebinding.io/kafka"
         return manifests.secret(settings, "kafka", secret, values, kind=kind)
+
+    def require_possible(self, kube: Kube, settings: Settings, deadline: Deadline) -> None:
+        """Of what is declared Kafka itself is asked, when all of it is tried."""
 
     def client_hint(self, settings: Settings, authority: str) -> Mapping[str, str]:
         hint = {

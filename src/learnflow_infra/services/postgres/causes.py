@@ -6,6 +6,32 @@ from learnflow_infra.findings.causes import Cause, Exit
 
 CAUSES = (
     Cause(
+        "postgres-parameter-refused",
+        Exit.UNHEALTHY,
+        "The server does not take a parameter as it is declared.",
+        "Correct parameters under [postgres] in infra.toml.",
+        log=r'FATAL: .*(parameter "|requires "\w+" to be)',
+    ),
+    Cause(
+        "postgres-database-renamed",
+        Exit.UNHEALTHY,
+        "A declared database has another name in the server; an empty one in its place would hide "
+        "that.",
+        "Rename it back with `alter database … rename to`, or write its new name into infra.toml.",
+    ),
+    Cause(
+        "postgres-extension-missing",
+        Exit.UNHEALTHY,
+        "The server's image does not have a declared extension.",
+        "Take it out of infra.toml, or set an image that has it.",
+    ),
+    Cause(
+        "postgres-init-failed",
+        Exit.UNHEALTHY,
+        "The SQL that is run once in a new database failed; nothing of it was kept.",
+        "Correct the file, then run `learnflow-infra up`, which runs all of it again.",
+    ),
+    Cause(
         "postgres-password",
         Exit.UNHEALTHY,
         "The role's password in the data folder is not the one in the connection Secret.",
@@ -64,6 +90,12 @@ CAUSES = (
         "Drop a table that is not needed (to truncate one takes room itself); or, where its "
         "StorageClass allows it, enlarge the claim data-postgres-0 with `kubectl patch pvc` and "
         "leave volume in infra.toml as it is.",
+    ),
+    Cause(
+        "postgres-shared-memory",
+        Exit.UNHEALTHY,
+        "What parallel queries share does not fit into the server's /dev/shm, half of its memory.",
+        "Raise memory under [postgres] in infra.toml, or lower work_mem.",
     ),
     Cause(
         "postgres-version",

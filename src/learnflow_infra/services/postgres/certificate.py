@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from learnflow_infra.services import Access
 from learnflow_infra.services.postgres.client import POD, psql
-from learnflow_infra.services.postgres.roles import literal
+from learnflow_infra.services.postgres.sql import literal
 from learnflow_infra.services.shared import rotation
 
 FOLDER = "/etc/postgres-tls"

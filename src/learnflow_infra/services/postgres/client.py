@@ -8,20 +8,24 @@ import socket
 import ssl
 import struct
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.errors import ApiError
 from learnflow_infra.kubernetes.routes import DialError, Route
 from learnflow_infra.services import ANSWER_SECONDS, Access
 from learnflow_infra.services.postgres import errors
-from learnflow_infra.services.postgres.roles import SESSION, literal
 from learnflow_infra.services.postgres.settings import PROBES, PostgresSettings
+from learnflow_infra.services.postgres.sql import SESSION, literal
 from learnflow_infra.services.shared import probe_names, tls
 from learnflow_infra.services.shared.unreachable import label, unreachable
+from learnflow_infra.settings import Settings
 
 POD = "postgres-0"
 PORT = 5432
+DATA = "/var/lib/postgresql/data/pgdata"
 # https://www.postgresql.org/docs/current/protocol-message-formats.html, SSLRequest
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _LEFT = """\
@@ -39,25 +43,43 @@ def psql(access: Access, script: str) -> str:
     """What a script printed: run in the pod over the socket, where the server's own user needs no
     password. Raises Failure with what the server says."""
     command = ["psql", "--no-psqlrc", "--username=postgres", "--dbname=postgres"]
+    text = f"{_PRELUDE}{SESSION}{script}\\quit\n"
+    done = run(access.kube, access.settings, access.deadline, command, text)
+    if not done.ok:
+        raise Failure(errors.of_psql(done.stderr))
+    return done.stdout
+
+
+class Done(NamedTuple):
+    """What a command in the server's pod said."""
+
+    ok: bool
+    stdout: str
+    stderr: str
+
+
+def run(kube: Kube, settings: Settings, deadline: Deadline, argv: list[str], stdin: str) -> Done:
+    """Run a command in the server's container. Raises Failure(service-unreachable, service-slow)
+    where it cannot be run or does not end."""
     try:
-        stream = access.kube.exec(access.settings.cluster.namespace, POD, "postgres", command)
+        stream = kube.exec(settings.cluster.namespace, POD, "postgres", argv)
     except ApiError as error:
         raise _failure("service-unreachable", f"exec in pod {POD}: {error.message}") from error
     output = {1: b"", 2: b"", 3: b""}
     try:
-        stream.send(0, f"{_PRELUDE}{SESSION}{script}\\quit\n".encode())
-        while message := stream.receive(access.deadline.remaining()):
+        if stdin:
+            stream.send(0, stdin.encode())
+        while message := stream.receive(deadline.remaining()):
             channel, data = message
             output[channel] = (output.get(channel, b"") + data)[-65536:]
             if channel == 3:
                 break
     except (TimeoutError, OSError) as error:
-        raise _failure("service-slow", "psql in the pod did not end in time") from error
+        raise _failure("service-slow", f"{argv[0]} in the pod did not end in time") from error
     finally:
         stream.close()
-    if b'"Success"' not in output[3]:
-        raise Failure(errors.of_psql(output[2].decode(errors="replace")))
-    return output[1].decode(errors="replace")
+    said = (output[channel].decode(errors="replace") for channel in (1, 2))
+    return Done(b'"Success"' in output[3], *said)
 
 
 def round_trip(access: Access, route: Route) -> None:

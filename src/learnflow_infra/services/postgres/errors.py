@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping
 
 from learnflow_infra.findings.failures import Finding, chain, finding
+from learnflow_infra.services.postgres.databases import NO_EXTENSION, RENAMED
 from learnflow_infra.services.shared import tls
 
 _CODES = {
+    RENAMED: "postgres-database-renamed",
+    NO_EXTENSION: "postgres-extension-missing",
     "28P01": "postgres-password",
     "28000": "postgres-role",
     "3D000": "postgres-database-missing",
@@ -28,6 +31,7 @@ _STARTING = re.compile(
     r"is starting up|not yet accepting connections|in recovery mode|"
     r"\.s\.PGSQL\.\d+\" failed: (No such file|Connection refused)"
 )
+_PARAMETER = re.compile(r'\bparameter "')
 _DAMAGED = re.compile(r"invalid page in block|could not read blocks?")
 
 
@@ -36,6 +40,10 @@ def explained(state: str, output: str, where: str, fallback: str = "round-trip-f
     code = _CODES.get(state, fallback)
     if state == "28000" and "pg_hba.conf" in output:
         code = "postgres-access-refused"
+    elif _PARAMETER.search(output):
+        code = "postgres-parameter-refused"
+    elif "shared memory segment" in output:
+        code = "postgres-shared-memory"
     message = f"{where}: {output[:200]}" + (f" (SQLSTATE {state})" if state else "")
     return finding(code, message, service="postgres")
 

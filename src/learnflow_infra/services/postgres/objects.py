@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.objects import Object
-from learnflow_infra.services.postgres import certificate
-from learnflow_infra.services.postgres.client import PORT
+from learnflow_infra.services.postgres import certificate, parameters
+from learnflow_infra.services.postgres.client import DATA, PORT
 from learnflow_infra.services.postgres.settings import PostgresSettings
 from learnflow_infra.services.shared.authority import volume
 from learnflow_infra.settings import Settings, mebibytes
@@ -24,6 +24,7 @@ set -e
 local all postgres peer
 host all postgres all reject
 %(connections)s all all all scram-sha-256
+%(connections)s replication all all scram-sha-256
 RULES
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
   if [ -n "$(ls -A "$PGDATA" 2> /dev/null)" ]; then
@@ -42,7 +43,8 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
   sync "${PGDATA%%/*}"
 fi
 exec postgres -c listen_addresses='*' -c unix_socket_directories=/var/run/postgresql \\
-  -c hba_file=/var/run/postgresql/pg_hba.conf -c shared_buffers=%(buffers)dMB%(encryption)s
+  -c hba_file=/var/run/postgresql/pg_hba.conf -c shared_buffers=%(buffers)dMB%(encryption)s \\
+ %(parameters)s
 """
 _ENCRYPTION = """ \\
   -c ssl=on -c ssl_cert_file=%(folder)s/tls.crt -c ssl_key_file=%(folder)s/tls.key \\
@@ -51,6 +53,7 @@ _ENCRYPTION = """ \\
 
 def objects(settings: Settings) -> list[Object]:
     """Everything but Secrets, in the order to apply."""
+    memory = mebibytes(settings.of(PostgresSettings).memory)
     return [
         manifests.network_policy(settings, "postgres", clients=[PORT]),
         manifests.service(settings, "postgres", "postgres", {"postgres": PORT}),
@@ -67,6 +70,7 @@ def objects(settings: Settings) -> list[Object]:
             volumes=[
                 {"name": "run", "emptyDir": {"sizeLimit": "1Mi"}},
                 {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+                {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{memory // 2}Mi"}},
                 *([volume("postgres")] if settings.security.encryption else []),
             ],
             volume_size=settings.of(PostgresSettings).volume,
@@ -95,12 +99,13 @@ def _container(settings: Settings) -> Object:
         "connections": "hostssl" if encryption else "host",
         "buffers": mebibytes(postgres.memory) // 4,
         "encryption": _ENCRYPTION % {"folder": tls["mountPath"]} if encryption else "",
+        "parameters": parameters.quoted(parameters.on_command_line(dict(postgres.parameters))),
     }
     return {
         "image": postgres.image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["bash", "-c", start],
-        "env": [{"name": "PGDATA", "value": "/var/lib/postgresql/data/pgdata"}],
+        "env": [{"name": "PGDATA", "value": DATA}],
         "ports": [{"name": "postgres", "containerPort": PORT}],
         "resources": {
             "requests": {"cpu": postgres.cpu, "memory": postgres.memory},
@@ -110,6 +115,7 @@ def _container(settings: Settings) -> Object:
             {"name": "data", "mountPath": "/var/lib/postgresql/data"},
             {"name": "run", "mountPath": "/var/run/postgresql"},
             {"name": "tmp", "mountPath": "/tmp"},
+            {"name": "shm", "mountPath": "/dev/shm"},
             *([tls] if encryption else []),
         ],
         **manifests.probes(f"{manifests.port_open(PORT)} && pg_isready -q -h {_SOCKETS}"),

@@ -10,15 +10,36 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from learnflow_infra.findings.failures import Failure
+from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import Route
 from learnflow_infra.services import Access, password_key
-from learnflow_infra.services.postgres import certificate, data_age, objects, roles
+from learnflow_infra.services.postgres import (
+    certificate,
+    data_age,
+    databases,
+    errors,
+    initialisation,
+    objects,
+    parameters,
+    roles,
+)
 from learnflow_infra.services.postgres.causes import CAUSES
-from learnflow_infra.services.postgres.client import POD, PORT, login, psql, round_trip
+from learnflow_infra.services.postgres.client import (
+    DATA,
+    POD,
+    PORT,
+    login,
+    psql,
+    round_trip,
+    run,
+)
 from learnflow_infra.services.postgres.image import RECIPE
 from learnflow_infra.services.postgres.settings import PostgresSettings
+from learnflow_infra.services.postgres.sql import changes
 from learnflow_infra.services.shared import rotation
 from learnflow_infra.settings import Settings
 
@@ -45,10 +66,7 @@ class Postgres:
         return objects.objects(settings)
 
     def credentials(self, settings: Settings) -> Object:
-        keys = [
-            "password",
-            *(password_key(user.name) for user in settings.of(PostgresSettings).users),
-        ]
+        keys = _password_keys(settings.of(PostgresSettings)).values()
         values = {key: secrets.token_urlsafe(24) for key in keys}
         return manifests.secret(settings, "postgres", "postgres-credentials", values, data=True)
 
@@ -58,14 +76,11 @@ class Postgres:
     def connections(
         self, settings: Settings, credentials: Mapping[str, str], authority: str
     ) -> list[Object]:
-        owner, *others = _passwords(settings, credentials).items()
-        name = "postgres-connection"
+        postgres = settings.of(PostgresSettings)
+        keys = _password_keys(postgres)
         return [
-            _connection(settings, name, *owner, authority),
-            *(
-                _connection(settings, f"{name}-{user.replace('_', '-')}", user, password, authority)
-                for user, password in others
-            ),
+            _connection(settings, name, role, credentials[keys[role]], database, authority)
+            for name, (role, database) in postgres.connections.items()
         ]
 
     def client_hint(self, settings: Settings, authority: str) -> Mapping[str, str]:
@@ -80,24 +95,48 @@ class Postgres:
             return hint | {"sslmode": "disable"}
         return hint | {"sslmode": "verify-full", "sslrootcert": authority}
 
+    def require_possible(self, kube: Kube, settings: Settings, deadline: Deadline) -> None:
+        """Look for the files of `init`, and have the server, where it runs, look at parameters."""
+        initialisation.require_files(settings)
+        postgres = settings.of(PostgresSettings)
+        if not postgres.parameters:
+            return
+        command = parameters.tried_out(dict(postgres.parameters), DATA)
+        try:
+            done = run(kube, settings, deadline, command, "")
+        except Failure as failure:
+            if failure.of_cluster:
+                raise
+            return  # what does not run says nothing
+        if not done.ok:
+            raise Failure(errors.of_psql(done.stderr))
+
     # ---- inside the running service
 
     def load_client(self) -> None:
         import pg8000.native  # noqa: F401
 
     def reconcile(self, access: Access, route: Route) -> list[str]:
-        """Make roles, privileges and the database so, and let the server present its certificate.
-        Says what it changed."""
-        settings = access.settings
-        passwords = _passwords(settings, access.secrets.credentials)
-        verifiers = {name: scram_verifier(password) for name, password in passwords.items()}
-        script = data_age.SCRIPT + roles.script(settings.of(PostgresSettings), verifiers)
+        """Make parameters, roles, databases and the rights in them so, and let the server present
+        its certificate. Says what it changed."""
+        settings, postgres = access.settings, access.settings.of(PostgresSettings)
+        verifiers = {
+            role: scram_verifier(access.secrets.credentials[key])
+            for role, key in _password_keys(postgres).items()
+        }
         wanted = rotation.wanted(access, "postgres") if settings.security.encryption else ""
-        output = psql(access, (certificate.script(wanted) if wanted else "") + script)
+        script = (certificate.script(wanted) if wanted else "") + data_age.SCRIPT
+        output = psql(access, script + _declared(postgres, verifiers))
         data_age.require_new(access, output)
         if wanted and not certificate.is_read(output):
             certificate.wait_for_file(access, wanted)
-        return roles.changes(output)
+        changed = changes(output)
+        for database in databases.pending(output, postgres.every_database):
+            initialisation.run_once(access, database)
+            changed.append(f"init of {database.name}")
+        if names := roles.databases_left(output):
+            changed += changes(psql(access, roles.removal(postgres, names)))
+        return list(dict.fromkeys(changed))
 
     def log_in(self, access: Access, route: Route) -> None:
         with login(access, route):
@@ -107,18 +146,32 @@ class Postgres:
         round_trip(access, route)
 
 
-def _passwords(settings: Settings, credentials: Mapping[str, str]) -> dict[str, str]:
-    """Every role's password."""
-    postgres = settings.of(PostgresSettings)
-    declared = {user.name: credentials[password_key(user.name)] for user in postgres.users}
-    return {postgres.user: credentials["password"], **declared}
-
-
-def _connection(settings: Settings, name: str, user: str, password: str, authority: str) -> Object:
-    host, database = (
-        f"postgres.{settings.cluster.namespace}.svc",
-        settings.of(PostgresSettings).database,
+def _declared(postgres: PostgresSettings, verifiers: Mapping[str, str]) -> str:
+    """All that the settings declare inside the server, as one script."""
+    every = postgres.every_database
+    return "".join(
+        [
+            databases.possible(every),
+            parameters.script(dict(postgres.parameters)),
+            roles.script(postgres, verifiers),
+            *map(databases.made, every),
+            databases.closed(every),
+            *(databases.inside(each, bool(postgres.users)) for each in every),
+            roles.left(postgres),
+        ]
     )
+
+
+def _password_keys(postgres: PostgresSettings) -> dict[str, str]:
+    """Where the credentials keep the password of every role."""
+    others = (*postgres.owners[1:], *(user.name for user in postgres.users))
+    return {postgres.user: "password"} | {name: password_key(name) for name in others}
+
+
+def _connection(
+    settings: Settings, name: str, user: str, password: str, database: str, authority: str
+) -> Object:
+    host = f"postgres.{settings.cluster.namespace}.svc"
     mode = "verify-full" if authority else "disable"
     login = f"{quote(user, safe='')}:{quote(password, safe='')}"
     values = {

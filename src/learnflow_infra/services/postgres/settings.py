@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from learnflow_infra.services.postgres import parameters
 from learnflow_infra.settings import rules
 from learnflow_infra.settings.service import ServiceSettings, Sizes
 
@@ -14,15 +16,31 @@ READ, WRITE = OWN_ROLES = ("learnflow_read", "learnflow_write")
 PROBES = "learnflow_probe_"
 
 _ROLE = (r"[a-z]([a-z0-9_]{0,38}[a-z0-9])?", "a role such as reports: a-z, 0-9, _")
+_OWNER = (rf"({_ROLE[0]})?", f"{_ROLE[1]}, or empty for one of the database's name")
 _IDENTIFIER = (r"[a-z_][a-z0-9_]{0,62}", "lower-case letters, digits and _, at most 63")
+_EXTENSION = (r"[a-z0-9_-]{1,63}", "an extension such as pg_trgm")
+_FILE = (r"[^\x00-\x1f]{1,200}", "a file with SQL, relative to infra.toml")
+
+
+@dataclass(frozen=True)
+class Database:
+    """One more database, of an owner with a role of its own."""
+
+    name: str = rules.required(_ROLE)
+    owner: str = rules.text("", _OWNER)
+    extensions: tuple[str, ...] = rules.texts(_EXTENSION)
+    init: tuple[str, ...] = rules.texts(_FILE)
+    """Files with SQL that the owner runs once, when the database is made."""
 
 
 @dataclass(frozen=True)
 class User:
-    """A role of its own, and whether it reads the application's tables or writes them as well."""
+    """A role of its own, and whether it reads the tables of every database, or writes them too."""
 
     name: str = rules.required(_ROLE)
     access: str = rules.choice("read", "write")
+    createdb: bool = False
+    replication: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,18 +52,66 @@ class PostgresSettings(ServiceSettings):
     host_port: int = rules.number(15432, 1024, 65535)
     database: str = rules.text("learnflow", _IDENTIFIER)
     user: str = rules.text("learnflow", _IDENTIFIER)
+    createdb: bool = False
+    """Whether the user may create databases of its own."""
+    replication: bool = False
+    """Whether the user may open replication connections."""
+    extensions: tuple[str, ...] = rules.texts(_EXTENSION)
+    init: tuple[str, ...] = rules.texts(_FILE)
+    databases: tuple[Database, ...] = rules.tables(Database)
     users: tuple[User, ...] = rules.tables(User)
+    parameters: tuple[tuple[str, str], ...] = rules.configuration()
+    """The server's (https://www.postgresql.org/docs/current/runtime-config.html)."""
+
+    @property
+    def every_database(self) -> tuple[Database, ...]:
+        """The application's first; each with its owner."""
+        first = Database(self.database, self.user, self.extensions, self.init)
+        others = (Database(x.name, x.owner or x.name, x.extensions, x.init) for x in self.databases)
+        return (first, *others)
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The roles that own databases, the application's first."""
+        return tuple(dict.fromkeys(each.owner for each in self.every_database))
+
+    @property
+    def connections(self) -> Mapping[str, tuple[str, str]]:
+        """The Secrets that clients bind to: of each the role and the database."""
+        further = [(each.name, each.owner, each.name) for each in self.every_database[1:]]
+        further += [(user.name, user.name, self.database) for user in self.users]
+        return {"postgres-connection": (self.user, self.database)} | {
+            f"postgres-connection-{name.replace('_', '-')}": (role, database)
+            for name, role, database in further
+        }
 
     def check(self) -> None:
+        databases = [each.name for each in self.every_database]
         users = [user.name for user in self.users]
-        for setting, name in (("user", self.user), *(("users", name) for name in users)):
+        owners = [("databases", each.owner) for each in self.every_database[1:]]
+        for setting, name in (("user", self.user), *owners, *(("users", name) for name in users)):
             if name in ("postgres", "public", "none") or name.startswith("pg_"):
                 raise ValueError(f"postgres.{setting}: {name!r} is a name that PostgreSQL keeps")
             if name in OWN_ROLES:
                 raise ValueError(
                     f"postgres.{setting}: {name!r} is a role that the deployment keeps"
                 )
-            if [self.user, *users].count(name) > 1:
+        for name in users:
+            if [*self.owners, *users].count(name) > 1:
                 raise ValueError(f"postgres.users: {name!r} is named twice")
-        if self.database in ("postgres", "template0", "template1"):
-            raise ValueError("postgres.database: must not be one of PostgreSQL's own")
+        for name in databases:
+            if name in ("postgres", "template0", "template1"):
+                setting = "database" if name == self.database else "databases"
+                raise ValueError(f"postgres.{setting}: must not be one of PostgreSQL's own")
+            if databases.count(name) > 1:
+                raise ValueError(f"postgres.databases: {name!r} is named twice")
+        if len(self.connections) < len(databases) + len(users):
+            raise ValueError(
+                "postgres.users: a user's name is a database's as well, and each has a Secret of "
+                "its own, postgres-connection-NAME"
+            )
+        for name, _ in self.parameters:
+            if name in parameters.OWNED:
+                raise ValueError(
+                    f"postgres.parameters: {name} is the deployment's own, {parameters.OWNED[name]}"
+                )
