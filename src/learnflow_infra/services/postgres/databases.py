@@ -42,7 +42,8 @@ do $possible$ declare found text; begin
   select format('the server has no extension %s; it has %s', string_agg(wanted, ', '),
       (select string_agg(name, ', ' order by name) from pg_available_extensions)) into found
     from unnest({array(extensions)}) as wanted
-    where not exists (select from pg_available_extensions where name = wanted);
+    where not exists (select from pg_available_extensions where name = wanted)
+    having count(*) > 0;
   if found is not null then
     raise exception using errcode = '{NO_EXTENSION}', message = found;
   end if;
