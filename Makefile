@@ -80,9 +80,10 @@ DIST ?= dist
 wheel: .venv/installed ## the package in one file, in dist/
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation -w $(DIST) .
 
-docs: .venv/installed ## the generated pages: causes and commands
+docs: .venv/installed ## what is generated: causes, commands, infra.toml and the skills' settings
 	$(BIN)/python tools/causes.py > docs/causes.md
 	$(BIN)/python tools/commands.py > docs/commands.md
+	$(BIN)/python tools/settings.py .
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/\t/'

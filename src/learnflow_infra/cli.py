@@ -62,6 +62,16 @@ def _option(name: str, **how: Any) -> tuple[str, dict[str, Any]]:
 
 
 COMMANDS = {
+    "init": _Command(
+        "write a settings file to start from",
+        _option("folder", nargs="?", default=".", metavar="DIR", help="the project's folder"),
+        settings=False,
+    ),
+    "explain": _Command(
+        "say what a setting is for and may be",
+        _option("setting", nargs="?", metavar="SETTING", help="such as kafka.topics; all if none"),
+        settings=False,
+    ),
     "up": _Command(
         "deploy and prove; run again, it changes nothing",
         seconds=_BUILD_SECONDS,

@@ -38,7 +38,10 @@ def test_the_file_of_the_scope_states_every_setting_with_its_default() -> None:
 @pytest.mark.parametrize(
     ("toml", "said"),
     [
-        ("[kafka]\nbroker = 1", "kafka.broker: no such setting; did you mean brokers?"),
+        (
+            "[kafka]\nbroker = 1",
+            "kafka.broker: no such setting; did you mean brokers? There are image, cpu",
+        ),
         ("[kafka]\nbrokers = 2", "kafka.brokers: must be 1 or 3, not 2"),
         ("[kafka]\nbrokers = true", "kafka.brokers: must be a whole number, not True"),
         ("[kafka]\nmemory = '1GB'", "kafka.memory: must be a size such as 512Mi or 2Gi"),
@@ -108,7 +111,7 @@ def test_the_file_of_the_scope_states_every_setting_with_its_default() -> None:
         ("[cluster]\nnamespace = 'Learn_Flow'", "cluster.namespace: must be a DNS label"),
         (
             "[redis]\n",
-            "redis: no such setting; there are services, cluster, images, security, kafka, ",
+            "redis: no such setting; There are services, cluster, images, security, kafka, ",
         ),
         ("services = ['redis']", "services: 'redis' is no service; there are kafka, postgres"),
         ("services = []", "services: must name at least one, and each once"),

@@ -31,22 +31,47 @@ _MOST_SHOWN = 60  # characters of a path
 
 @dataclass(frozen=True)
 class ClusterSettings:
-    provider: str = rules.choice("auto", "minikube", "local")
-    context: str = rules.text("", rules.CONTEXT)
-    namespace: str = rules.text("learnflow", rules.DNS_LABEL)
-    size: str = rules.choice("standard", "small")
+    provider: str = rules.choice(
+        "auto",
+        "minikube",
+        "local",
+        doc="auto: Minikube where it has a profile, else the local cluster.",
+    )
+    context: str = rules.text(
+        "", rules.CONTEXT, "A context of your kubeconfig, used instead; empty for none."
+    )
+    namespace: str = rules.text(
+        "learnflow", rules.DNS_LABEL, "Everything is made in this namespace."
+    )
+    size: str = rules.choice(
+        "standard",
+        "small",
+        doc="What pods ask for where cpu and memory are empty. small is for a node of 2 CPUs and 3 "
+        "GiB.",
+    )
 
 
 @dataclass(frozen=True)
 class ImageSettings:
-    source: str = rules.choice("auto", "registry", "packages")
+    source: str = rules.choice(
+        "auto",
+        "registry",
+        "packages",
+        doc="auto: pulled from their registry, or, where none can be reached, compatible ones "
+        "built from package registries.",
+    )
 
 
 @dataclass(frozen=True)
 class SecuritySettings:
-    encryption: bool = True
+    encryption: bool = rules.flag(
+        True,
+        "TLS on all connections, with an authority of this deployment; false leaves them in the "
+        "clear.",
+    )
 
 
+SERVICES_DOC = "What is deployed, in this order. A service that is left out is left as it is."
 _OWN_SECTIONS = {"cluster": ClusterSettings, "images": ImageSettings, "security": SecuritySettings}
 
 
@@ -66,6 +91,11 @@ class Settings:
         found = self.services[kind.name]
         assert isinstance(found, kind)
         return found
+
+
+def every_section(services: Mapping[str, type[ServiceSettings]]) -> Mapping[str, type]:
+    """The sections of a settings file, in the order in which they are told of."""
+    return {**_OWN_SECTIONS, **services}
 
 
 def load(given: str | None, sections: Sections) -> Settings:
@@ -137,7 +167,7 @@ def parse(table: Mapping[str, object], sections: Sections) -> Settings:
     if listed is not None and (not listed or len(set(listed)) < len(listed)):
         raise ValueError("services: must name at least one, and each once")
     try:
-        kinds: dict[str, type] = {**_OWN_SECTIONS, **sections(listed)}
+        kinds = every_section(sections(listed))
     except ValueError as error:
         raise ValueError(f"services: {error}") from error
     rules.require_known(table, {"services": None, **kinds}, "")

@@ -1,6 +1,7 @@
 """The rules that a setting's value keeps, and their application to a TOML table.
 
-A section is a dataclass: each field's default is the setting's default, its metadata the rule.
+A section is a dataclass: each field's default is the setting's default, its metadata the rule and
+what the setting is for, by the words of which `reference` tells of it.
 """
 
 from __future__ import annotations
@@ -29,45 +30,53 @@ STORAGE_CLASS: Rule = (
 )
 CONTEXT: Rule = (r"[^\x00-\x1f]{0,253}", "a context of your kubeconfig, or empty")
 
+# How alike a name must be to be meant, of 1.
+_NEAR = 0.75
 _KEY = r"[A-Za-z0-9._-]{1,200}"
 _KINDS = {bool: "true or false", int: "a whole number", str: "a string"}
 
 
-def text(default: str, rule: Rule) -> Any:
+def text(default: str, rule: Rule, doc: str = "") -> Any:
     """A setting of text that keeps a rule."""
-    return field(default=default, metadata={"pattern": rule[0], "means": rule[1]})
+    return field(default=default, metadata={"pattern": rule[0], "means": rule[1], "doc": doc})
 
 
-def choice(default: Any, *values: Any) -> Any:
+def choice(default: Any, *values: Any, doc: str = "") -> Any:
     """A setting that is one of a few values."""
-    return field(default=default, metadata={"values": (default, *values)})
+    return field(default=default, metadata={"values": (default, *values), "doc": doc})
 
 
-def number(default: int, least: int, most: int) -> Any:
+def number(default: int, least: int, most: int, doc: str = "") -> Any:
     """A setting that is a whole number between two."""
-    return field(default=default, metadata={"least": least, "most": most})
+    return field(default=default, metadata={"least": least, "most": most, "doc": doc})
 
 
-def required(rule: Rule) -> Any:
+def flag(default: bool, doc: str = "") -> Any:
+    """A setting that is true or false."""
+    return field(default=default, metadata={"doc": doc})
+
+
+def required(rule: Rule, doc: str = "") -> Any:
     """A setting of text without a default."""
-    return field(default="", metadata={"pattern": rule[0], "means": rule[1], "required": True})
+    meta = {"pattern": rule[0], "means": rule[1], "required": True, "doc": doc}
+    return field(default="", metadata=meta)
 
 
-def texts(rule: Rule, *default: str) -> Any:
+def texts(rule: Rule, *default: str, doc: str = "") -> Any:
     """A setting that is an array of texts, each of which keeps a rule."""
-    return field(default=default, metadata={"each": text("", rule)})
+    return field(default=default, metadata={"each": text("", rule), "doc": doc})
 
 
-def tables(kind: type, *default: Any) -> Any:
+def tables(kind: type, *default: Any, doc: str = "") -> Any:
     """A setting that is an array of tables, each of which is such a section."""
-    return field(default=default, metadata={"each": field(default=kind)})
+    return field(default=default, metadata={"each": field(default=kind), "doc": doc})
 
 
-def configuration() -> Any:
+def configuration(doc: str = "") -> Any:
     """A setting that is a table of another program's own settings, as sorted pairs of texts: of
     tables in it the names are joined by dots, and whether they are right is that program's to say.
     """
-    return field(default=(), metadata={"configuration": True})
+    return field(default=(), metadata={"configuration": True, "doc": doc})
 
 
 def section(kind: type, table: object, where: str) -> Any:
@@ -88,9 +97,9 @@ def require_known(table: Mapping[str, object], names: Mapping[str, object], wher
     """Raises ValueError for a key of a table that is none of the names."""
     for key in table:
         if key not in names:
-            close = difflib.get_close_matches(key, names, 1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
-            raise ValueError(f"{where}{key}: no such setting; {hint}")
+            close = difflib.get_close_matches(key, names, 1, _NEAR)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise ValueError(f"{where}{key}: no such setting; {hint}There are {', '.join(names)}")
 
 
 def _value(rule: dataclasses.Field[Any], value: object, where: str) -> Any:

@@ -21,11 +21,15 @@ class ServiceSettings:
     """The section's name and the service's."""
     sizes: ClassVar[Sizes]
 
-    image: str = rules.required(rules.IMAGE)
-    cpu: str = rules.text("", rules.CPU)
-    memory: str = rules.text("", rules.MEMORY)
-    volume: str = rules.text("2Gi", rules.SIZE)
-    storage_class: str = rules.text("", rules.STORAGE_CLASS)
+    image: str = rules.required(rules.IMAGE, "The image, with its tag or digest.")
+    cpu: str = rules.text("", rules.CPU, "What each pod asks for; empty for the size's:")
+    memory: str = rules.text("", rules.MEMORY, "The same, and the limit:")
+    volume: str = rules.text(
+        "2Gi", rules.SIZE, "The volume of each pod. Fixed while the data is kept, like its class."
+    )
+    storage_class: str = rules.text(
+        "", rules.STORAGE_CLASS, "A StorageClass; empty for the cluster's default."
+    )
     host_port: int = rules.number(0, 1024, 65535)
 
     @property

@@ -15,7 +15,7 @@ CAUSES = (
         "settings-invalid",
         Exit.USAGE,
         "The settings file holds something that is no setting, or no valid value of one.",
-        "Correct the named setting; every one stands in infra.toml with its default.",
+        "Correct the named setting; `learnflow-infra explain` says what there is.",
     ),
     Cause(
         "settings-misplaced",

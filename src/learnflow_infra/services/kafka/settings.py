@@ -23,27 +23,34 @@ _USER = (r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", "a user's name such as billing: a-z
 
 @dataclass(frozen=True)
 class Topic:
+    """A topic as it is after each `up`."""
+
     name: str = rules.required(_TOPIC)
-    partitions: int = rules.number(3, 1, 1000)
-    replication_factor: int = rules.number(0, 0, 3)
-    """0 is one on each broker."""
-    config: tuple[tuple[str, str], ...] = rules.configuration()
-    """Topic-level configuration (https://kafka.apache.org/documentation/#topicconfigs); what is not
-    here is the broker's default."""
+    partitions: int = rules.number(3, 1, 1000, "They can be raised, and not be lowered.")
+    replication_factor: int = rules.number(
+        0, 0, 3, "0 is one on each broker. Fixed while the topic is kept."
+    )
+    config: tuple[tuple[str, str], ...] = rules.configuration(
+        'Topic-level configuration, such as { "cleanup.policy" = "compact", "retention.ms" = '
+        "604800000 }; what is not here is the broker's default."
+    )
 
 
 @dataclass(frozen=True)
 class User:
-    """A user, and its topics and consumer groups: their names, or what these begin with and `*`.
-
-    Transactional ids may be named like either.
-    """
+    """A user of its own, with a Secret kafka-connection-NAME."""
 
     name: str = rules.required(_USER)
-    access: str = rules.choice("read", "write", "own")
-    """`read` records; `write` them as well; `own` creates, changes and deletes topics too."""
-    topics: tuple[str, ...] = rules.texts(_NAMES)
-    groups: tuple[str, ...] = rules.texts(_NAMES)
+    access: str = rules.choice(
+        "read",
+        "write",
+        "own",
+        doc="read records; write them as well; or own: create, change and delete topics too.",
+    )
+    topics: tuple[str, ...] = rules.texts(_NAMES, doc="Names, or what names begin with and *.")
+    groups: tuple[str, ...] = rules.texts(
+        _NAMES, doc="Consumer groups in the same way. Transactional ids may be named like either."
+    )
 
 
 @dataclass(frozen=True)
@@ -51,15 +58,39 @@ class KafkaSettings(ServiceSettings):
     name: ClassVar[str] = "kafka"
     sizes: ClassVar[Sizes] = {"standard": ("250m", "768Mi"), "small": ("100m", "512Mi")}
 
-    image: str = rules.text("apache/kafka:4.3.0", rules.IMAGE)
-    host_port: int = rules.number(19092, 1024, 65533)
-    brokers: int = rules.choice(1, 3)
-    user: str = rules.text("learnflow", _USER)
-    user_topics: tuple[str, ...] = rules.texts(_NAMES, "learnflow.*")
-    """Beside the declared ones, all of which are the user's."""
-    user_groups: tuple[str, ...] = rules.texts(_NAMES, "learnflow.*")
-    topics: tuple[Topic, ...] = rules.tables(Topic, Topic("learnflow.events"))
-    users: tuple[User, ...] = rules.tables(User)
+    image: str = rules.text("apache/kafka:4.3.0", rules.IMAGE, "The image of its pods.")
+    host_port: int = rules.number(
+        19092,
+        1024,
+        65533,
+        "`connect` opens this port on localhost, and the next ones for further brokers.",
+    )
+    brokers: int = rules.choice(
+        1, 3, doc="1, or 3 with three replicas of every topic. Fixed while the data is kept."
+    )
+    user: str = rules.text(
+        "learnflow", _USER, "The application's user, whose own all declared topics are."
+    )
+    user_topics: tuple[str, ...] = rules.texts(
+        _NAMES,
+        "learnflow.*",
+        doc="Its further topics: each a name, or what names begin with and *.",
+    )
+    user_groups: tuple[str, ...] = rules.texts(
+        _NAMES,
+        "learnflow.*",
+        doc="Its consumer groups in the same way. Transactional ids may be named like either.",
+    )
+    users: tuple[User, ...] = rules.tables(
+        User,
+        doc='More users, each with a Secret kafka-connection-NAME, such as { name = "billing", '
+        'access = "read", topics = ["learnflow.*"], groups = ["billing"] }.',
+    )
+    topics: tuple[Topic, ...] = rules.tables(
+        Topic,
+        Topic("learnflow.events"),
+        doc="Topics as they are after each `up`; one that is taken out of here is kept.",
+    )
 
     @property
     def host_ports(self) -> range:

@@ -24,23 +24,24 @@ _FILE = (r"[^\x00-\x1f]{1,200}", "a file with SQL, relative to infra.toml")
 
 @dataclass(frozen=True)
 class Database:
-    """One more database, of an owner with a role of its own."""
+    """A database of its own, with a Secret postgres-connection-NAME (a - for each _)."""
 
     name: str = rules.required(_ROLE)
-    owner: str = rules.text("", _OWNER)
-    extensions: tuple[str, ...] = rules.texts(_EXTENSION)
-    init: tuple[str, ...] = rules.texts(_FILE)
-    """Files with SQL that the owner runs once, when the database is made."""
+    owner: str = rules.text("", _OWNER, "Its owner's role; empty for one of the database's name.")
+    extensions: tuple[str, ...] = rules.texts(_EXTENSION, doc="As for the first database.")
+    init: tuple[str, ...] = rules.texts(_FILE, doc="As for the first database.")
 
 
 @dataclass(frozen=True)
 class User:
-    """A role of its own, and whether it reads the tables of every database, or writes them too."""
+    """A role of its own, with a Secret postgres-connection-NAME (a - for each _)."""
 
     name: str = rules.required(_ROLE)
-    access: str = rules.choice("read", "write")
-    createdb: bool = False
-    replication: bool = False
+    access: str = rules.choice(
+        "read", "write", doc="read the tables of every database; or write them as well."
+    )
+    createdb: bool = rules.flag(False, "Whether it may create databases.")
+    replication: bool = rules.flag(False, "Whether it may open replication connections.")
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,33 @@ class PostgresSettings(ServiceSettings):
     name: ClassVar[str] = "postgres"
     sizes: ClassVar[Sizes] = {"standard": ("250m", "256Mi"), "small": ("50m", "192Mi")}
 
-    image: str = rules.text("postgres:17.12", rules.IMAGE)
-    host_port: int = rules.number(15432, 1024, 65535)
-    database: str = rules.text("learnflow", _IDENTIFIER)
-    user: str = rules.text("learnflow", _IDENTIFIER)
-    createdb: bool = False
-    """Whether the user may create databases of its own."""
-    replication: bool = False
-    """Whether the user may open replication connections."""
-    extensions: tuple[str, ...] = rules.texts(_EXTENSION)
-    init: tuple[str, ...] = rules.texts(_FILE)
-    databases: tuple[Database, ...] = rules.tables(Database)
-    users: tuple[User, ...] = rules.tables(User)
-    parameters: tuple[tuple[str, str], ...] = rules.configuration()
-    """The server's (https://www.postgresql.org/docs/current/runtime-config.html)."""
+    image: str = rules.text("postgres:17.12", rules.IMAGE, "The image of its pods.")
+    host_port: int = rules.number(15432, 1024, 65535, "`connect` opens this port on localhost.")
+    database: str = rules.text("learnflow", _IDENTIFIER, "The application's database.")
+    user: str = rules.text("learnflow", _IDENTIFIER, "The role that owns it.")
+    createdb: bool = rules.flag(False, "Whether that role may create databases.")
+    replication: bool = rules.flag(False, "Whether it may open replication connections.")
+    extensions: tuple[str, ...] = rules.texts(
+        _EXTENSION, doc="The database's extensions. One that is taken out of here is kept."
+    )
+    init: tuple[str, ...] = rules.texts(
+        _FILE,
+        doc="Files with SQL, beside this one, that the owner runs once, when the database is made.",
+    )
+    databases: tuple[Database, ...] = rules.tables(
+        Database,
+        doc="More databases, each with a Secret postgres-connection-NAME (a - for each _), such as "
+        '{ name = "analytics", extensions = ["pg_trgm"] }. One that is taken out of here is kept.',
+    )
+    users: tuple[User, ...] = rules.tables(
+        User,
+        doc='More roles, each with a Secret like that, such as { name = "reports", access = '
+        '"read" }.',
+    )
+    parameters: tuple[tuple[str, str], ...] = rules.configuration(
+        'The server\'s parameters, such as { max_connections = 200, work_mem = "8MB" }. Those that '
+        "only a start reads restart it; one that is taken out of here is the default again."
+    )
 
     @property
     def every_database(self) -> tuple[Database, ...]:
