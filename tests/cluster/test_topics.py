@@ -26,6 +26,7 @@ def described(person: Person, namespace: str, topic: str) -> tuple[int, str]:
 
 def test_topics_are_as_declared_after_every_up(person: Person, elsewhere: str) -> None:
     first = """\
+config = { "auto.create.topics.enable" = false, "log.retention.hours" = 24 }
 user_groups = ["billing"]
 [[kafka.topics]]
 name = "orders"
@@ -35,6 +36,11 @@ config = { "cleanup.policy" = "compact", "max.message.bytes" = 2000000 }
     code, changed, said = up(person, elsewhere, first)
     assert code == 0, said
     assert "topic orders" in changed
+    said = person.kafka(
+        *("kafka-configs", "--describe", "--all", "--entity-type", "brokers", "--entity-name", "0"),
+        namespace=elsewhere,
+    )
+    assert "auto.create.topics.enable=false" in said
     own = "cleanup.policy=compact,max.message.bytes=2000000"
     assert described(person, elsewhere, "orders") == (2, own)
     assert up(person, elsewhere, first)[:2] == (0, [])
@@ -53,7 +59,7 @@ config = { "cleanup.policy" = "compact", "max.message.bytes" = 2000000 }
     assert "setting-fixed" in said
 
     later = 'topics = [{ name = "orders", partitions = 4, config = { "retention.ms" = 60000 } }]'
-    code, changed, said = up(person, elsewhere, f'user_groups = ["billing"]\n{later}')
+    code, changed, said = up(person, elsewhere, f'user_groups = ["billing"]\n{later}')  # rolled
     assert code == 0, said
     assert described(person, elsewhere, "orders") == (4, "retention.ms=60000")
     assert {"partitions of topic orders", "retention.ms of topic orders"} <= set(changed)

@@ -85,6 +85,8 @@ def test_the_file_of_the_scope_states_every_setting_with_its_default() -> None:
             "a user's name is a database's as well",
         ),
         ("[postgres]\nextensions = ['Postgis;']", "postgres.extensions[0]: must be an extension"),
+        ("[kafka.config]\n'listeners' = 'x'", "listeners is the deployment's own"),
+        ("[kafka.config]\nsasl.mechanism.x = 1", "sasl.mechanism.x is the deployment's own"),
         ("[kafka]\nuser = 'admin'", "'admin' is a user that the deployment keeps"),
         ("[kafka]\nusers = ['x']", "kafka.users[0]: must be a table"),
         ("[kafka]\nusers = [{name='x y'}]", "kafka.users[0].name: must be a user's name"),

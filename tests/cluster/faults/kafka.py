@@ -64,6 +64,29 @@ def too_many_partitions(stand: Stand) -> Iterator[None]:
     yield
 
 
+@fault(
+    "a setting of brokers that they do not know",
+    "up kafka",
+    "kafka-setting-refused",
+    says="no setting message.max.byte",
+)
+def unknown_setting(stand: Stand) -> Iterator[None]:
+    stand.settings('[kafka]\nconfig = { "message.max.byte" = 5 }\n')
+    yield
+
+
+@fault(
+    "a setting of brokers with which they do not start",
+    "up kafka",
+    "kafka-setting-refused",
+    sign="CrashLoopBackOff",
+    says="message.max.bytes",
+)
+def unfit_setting(stand: Stand) -> Iterator[None]:
+    stand.settings('[kafka]\nconfig = { "message.max.bytes" = "many" }\n')
+    yield
+
+
 @fault("a password that was changed in Kafka", "verify kafka", "kafka-password")
 def password(stand: Stand) -> Iterator[None]:
     user = ("--entity-type", "users", "--entity-name", "learnflow")

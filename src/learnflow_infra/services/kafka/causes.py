@@ -64,6 +64,13 @@ CAUSES = (
         "Correct kafka.topics in infra.toml, or what the broker's answer names.",
     ),
     Cause(
+        "kafka-setting-refused",
+        Exit.UNHEALTHY,
+        "The brokers do not take a setting as it is declared.",
+        "Correct config under [kafka] in infra.toml.",
+        log=r"ConfigException: ",
+    ),
+    Cause(
         "kafka-password",
         Exit.UNHEALTHY,
         "Kafka does not know the user, or not by the password of its Secret.",

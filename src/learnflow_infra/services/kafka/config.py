@@ -141,6 +141,7 @@ def _server(settings: Settings, pods: Sequence[str]) -> dict[str, object]:
         "group.initial.rebalance.delay.ms": 0,
         # By default 128 MiB of the heap, taken at the start however few keys there are.
         "log.cleaner.dedupe.buffer.size": heap(settings) * 2**20 // 8,
+        **dict(settings.of(KafkaSettings).config),
     }
 
 

@@ -13,6 +13,22 @@ NODE, ADMIN = _OWN_USERS = ("node", "admin")
 # Of the topics of proofs: no prefix of an application's, whose consumers may subscribe to patterns.
 PROBES = "infra-probe-"
 
+# How the brokers' settings begin that the deployment sets, or that would undo what it sets.
+OWNED = (
+    *("advertised.", "allow.everyone.", "authorizer.", "broker.id", "broker.session.", "config."),
+    *("controller.listener.", "controller.quorum.", "early.start.", "inter.broker.", "listener"),
+    *(
+        "log.dir",
+        "metadata.log.dir",
+        "node.id",
+        "principal.",
+        "process.roles",
+        "sasl.",
+        "security.",
+    ),
+    *("ssl.", "super.users", "unstable."),
+)
+
 _TOPIC = (r"[A-Za-z0-9._-]{1,249}", "a Kafka topic name: letters, digits, . _ -")
 _NAMES = (
     r"[A-Za-z0-9._-]{1,249}\*?|\*",
@@ -47,9 +63,9 @@ class User:
         "own",
         doc="read records; write them as well; or own: create, change and delete topics too.",
     )
-    topics: tuple[str, ...] = rules.texts(_NAMES, doc="Names, or what names begin with and *.")
+    topics: tuple[str, ...] = rules.texts(_NAMES, doc="Its topics.")
     groups: tuple[str, ...] = rules.texts(
-        _NAMES, doc="Consumer groups in the same way. Transactional ids may be named like either."
+        _NAMES, doc="Its consumer groups. Transactional ids may be named like either."
     )
 
 
@@ -68,18 +84,21 @@ class KafkaSettings(ServiceSettings):
     brokers: int = rules.choice(
         1, 3, doc="1, or 3 with three replicas of every topic. Fixed while the data is kept."
     )
+    config: tuple[tuple[str, str], ...] = rules.configuration(
+        'The brokers\' settings, such as { "message.max.bytes" = 2000000 }. A change restarts them.'
+    )
     user: str = rules.text(
         "learnflow", _USER, "The application's user, whose own all declared topics are."
     )
     user_topics: tuple[str, ...] = rules.texts(
         _NAMES,
         "learnflow.*",
-        doc="Its further topics: each a name, or what names begin with and *.",
+        doc="Its further topics.",
     )
     user_groups: tuple[str, ...] = rules.texts(
         _NAMES,
         "learnflow.*",
-        doc="Its consumer groups in the same way. Transactional ids may be named like either.",
+        doc="Its consumer groups. Transactional ids may be named like either.",
     )
     users: tuple[User, ...] = rules.tables(
         User,
@@ -98,6 +117,9 @@ class KafkaSettings(ServiceSettings):
         return range(self.host_port, self.host_port + self.brokers)
 
     def check(self) -> None:
+        for key, _ in self.config:
+            if key.startswith(OWNED):
+                raise ValueError(f"kafka.config: {key} is the deployment's own")
         topics = [topic.name for topic in self.topics]
         for topic in self.topics:
             if topic.replication_factor > self.brokers:

@@ -1,6 +1,6 @@
 """The declared topics, made so in the running cluster; those that are not declared are left alone.
 
-All is tried before anything is changed.
+All is tried before anything is changed. What is declared of the brokers is in their files.
 """
 
 from __future__ import annotations
@@ -54,6 +54,22 @@ def reconcile(access: Access, client: Client, admin: Any) -> list[str]:
         *(f"partitions of topic {name}" for name in grown),
         *(f"{key} of topic {name}" for name, changes in altered.items() for key in changes),
     ]
+
+
+def require_known(access: Access, client: Client, admin: Any) -> None:
+    """Raise Failure(kafka-setting-refused) for settings of the brokers that these do not know, and
+    of which their log alone says so."""
+    declared = access.settings.of(KafkaSettings).config
+    if not declared:
+        return
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    with client.doing("looking at its settings"):
+        broker = ConfigResource(ConfigResourceType.BROKER, "0")
+        known = admin.describe_configs([broker], config_filter="all")["broker"]["0"]
+    if unknown := [key for key, _ in declared if key not in known]:
+        message = f"the brokers have no setting {', '.join(unknown)}"[:300]
+        raise Failure(finding("kafka-setting-refused", message, service="kafka"))
 
 
 def _creation(topic: Topic) -> dict[str, Any]:

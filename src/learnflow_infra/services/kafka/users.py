@@ -99,6 +99,7 @@ def reconcile(
     # one that no one trusts any more.
     with connected(access, inner, list(brokers), node, checked=False) as client:
         admin = _admin_of_nodes(access, client)
+        topics.require_known(access, client, admin)
         changed = topics.reconcile(access, client, admin)
         with client.doing("making ACLs so"):
             changed += _acls(access, client, admin)
