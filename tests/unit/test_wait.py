@@ -170,5 +170,5 @@ def test_what_is_tried_ever_more_rarely_is_tried_now(
 ) -> None:
     cluster = Cluster(*shown)
     with kube(tmp_path, cluster) as api:
-        assert unblock(api, SETTINGS, servers(POSTGRES, SETTINGS)) == said
+        assert unblock(api, SETTINGS, servers(POSTGRES, SETTINGS)).replaced == said
     assert cluster.written == written

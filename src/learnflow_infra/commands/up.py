@@ -145,21 +145,28 @@ def _deploy(
     failed: Verdict | None = None
     done: list[str] = []
     # Whoever runs this again may have mended what Kubernetes still waits with.
-    blocked, woken = not changed, False
+    old: set[str] = set()
+    if not changed:
+        for part in parts:
+            unblocked = unblock(kube, settings, part)
+            done += unblocked.replaced
+            old |= unblocked.kept
+    woken = False
     while True:
         try:
-            if blocked:
-                blocked = False
-                done += [x for part in parts for x in unblock(kube, settings, part)]
             wait(kube, settings, parts[0], deadline, on_progress, changed=changed)
             # From the first time that the pods were ready: a slow start has its second proof, too.
             settling = settling or deadline.within(_SETTLING_SECONDS)
         except Failure as failure:
             if failure.of_cluster:
                 raise
-            if not woken and [each.code for each in failure.findings] == [STALLED]:
-                blocked = woken = True
-                continue
+            stalled = not woken and [each.code for each in failure.findings] == [STALLED]
+            if stalled or old:  # pods of before may have failed for what is mended since
+                again = unblock(kube, settings, parts[0], None if stalled else old)
+                woken, old = woken or stalled, set()
+                if again.replaced:
+                    done += again.replaced
+                    continue
             verdict = _telling(failed, replace(reached, findings=failure.of(service.name)))
             verdict.changed = done
             return verdict

@@ -10,7 +10,7 @@ CAUSES = (
         Exit.UNHEALTHY,
         "The server does not take a parameter as it is declared.",
         "Correct parameters under [postgres] in infra.toml.",
-        log=r'FATAL: .*(parameter "|requires "\w+" to be)',
+        log=r"FATAL: .*(parameter [\"']|requires .\w+. to be)",
     ),
     Cause(
         "postgres-database-renamed",
