@@ -73,6 +73,7 @@ UNTRIED = {
     "api-error": "an answer of the API server's that nothing is known about has no known remedy",
     "certificate-pending": "no test brings it about",
     "container-run": "it names what to look at where a runtime starts no container",
+    "image-pull-slow": "the container runtime gives a pull that stands still up after minutes",
     "image-build-failed": "a test reaches no registry, and each run before the tests is the remedy",
     "internal-error": "no test brings it about",
     "job-failed": ABOUT_OTHERS,

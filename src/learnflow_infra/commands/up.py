@@ -145,15 +145,15 @@ def _deploy(
     failed: Verdict | None = None
     done: list[str] = []
     # Whoever runs this again may have mended what Kubernetes still waits with.
-    old: set[str] = set()
-    if not changed:
-        for part in parts:
-            unblocked = unblock(kube, settings, part)
-            done += unblocked.replaced
-            old |= unblocked.kept
-    woken = False
+    blocked, old, woken = not changed, set[str](), False
     while True:
         try:
+            if blocked:
+                blocked = False
+                for part in parts:
+                    unblocked = unblock(kube, settings, part)
+                    done += unblocked.replaced
+                    old |= unblocked.kept
             wait(kube, settings, parts[0], deadline, on_progress, changed=changed)
             # From the first time that the pods were ready: a slow start has its second proof, too.
             settling = settling or deadline.within(_SETTLING_SECONDS)

@@ -93,6 +93,7 @@ def unreachable(stand: Stand) -> Iterator[None]:
     "up postgres --timeout 20",
     "image-pull-slow",
     sign="Pulling",
+    unmended="the container runtime gives a pull that stands still up after minutes",
 )
 def hanging(stand: Stand) -> Iterator[None]:
     yield from pulled(stand, "hanging")
