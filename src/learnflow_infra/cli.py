@@ -48,6 +48,7 @@ class _Command:
         services: bool = False,
         cluster: bool = False,
         settings: bool = True,
+        passes: bool = False,
     ) -> None:
         self.help = help_
         self.options = options
@@ -55,6 +56,8 @@ class _Command:
         self.services = services
         self.cluster = cluster
         self.settings = settings
+        self.passes = passes
+        """Whether what it does not know is for a program that it becomes."""
 
 
 def _option(name: str, **how: Any) -> tuple[str, dict[str, Any]]:
@@ -102,6 +105,17 @@ COMMANDS = {
         services=True,
         cluster=True,
     ),
+    "psql": _Command(
+        "PostgreSQL's own psql with the application's login; its arguments follow",
+        cluster=True,
+        passes=True,
+    ),
+    "kafka": _Command(
+        "Kafka's own tools with the application's login; the tool's arguments follow",
+        _option("tool", metavar="TOOL", help="topics, produce, consume, groups or configs"),
+        cluster=True,
+        passes=True,
+    ),
     "render": _Command("print the manifests as YAML", services=True),
     "role": _Command("print the permissions that the commands need, as YAML"),
     "cluster up": _Command("start the local cluster", seconds=_BUILD_SECONDS, settings=False),
@@ -138,7 +152,10 @@ def main() -> NoReturn:
 def run(argv: list[str]) -> int:
     """Carry out one command line and return its exit code."""
     try:
-        arguments = parser().parse_args(argv)
+        arguments, rest = parser().parse_known_args(argv)
+        arguments.rest = rest
+        if rest and not arguments.row.passes:
+            raise _UsageError(f"unrecognized arguments: {' '.join(rest)}")
     except _UsageError as error:
         return _end(_failed("usage", str(error)), as_json="--json" in argv)
     return _carry_out(arguments, argv)
@@ -343,7 +360,11 @@ def parser() -> argparse.ArgumentParser:
             groups[word] = group.add_subparsers(dest="action", required=True, metavar="ACTION")
         beside = groups[word] if action else commands
         command = beside.add_parser(
-            action or word, help=row.help, description=row.help, allow_abbrev=False
+            action or word,
+            help=row.help,
+            description=row.help,
+            allow_abbrev=False,
+            add_help=not row.passes,
         )
         command.set_defaults(row=row)
         _add_options(command, row)
@@ -370,6 +391,9 @@ def _add_options(command: argparse.ArgumentParser, row: _Command) -> None:
         command.add_argument(
             "--settings", metavar="FILE", help="the settings; the nearest infra.toml if not given"
         )
+    if row.passes:
+        command.set_defaults(json=False, timeout=None)
+        return
     bound = f"{row.seconds:g}" if row.seconds < float("inf") else "no bound"
     command.add_argument(
         "--timeout",

@@ -136,3 +136,18 @@ def test_a_machine_without_ipv6_has_one_address() -> None:
         argv += [sys.executable, "-c", LISTEN, "15432"]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
         assert done.stdout == addresses, done.stderr
+
+
+def test_the_services_own_tools_run_with_the_login(deployed: Person) -> None:
+    answer = deployed.run("psql", "-tAc", "select current_user", "-c", "select 1/0")
+    assert (answer.exit_code, answer.stdout) == (1, "learnflow\n")
+    assert "division by zero" in answer.stderr
+    answer = deployed.run("kafka", "topics", "--list")
+    assert (answer.exit_code, answer.stdout) == (0, "learnflow.events\n"), answer.stderr
+    for wrong, said in (
+        (("kafka", "brokers"), "'brokers' is no tool of kafka's; there are topics, produce"),
+        (("kafka",), "TOOL"),
+    ):
+        answer = deployed.run(*wrong)
+        assert answer.exit_code == 2
+        assert said in answer.stdout

@@ -150,10 +150,9 @@ def _deploy(
         try:
             if blocked:
                 blocked = False
-                for part in parts:
-                    unblocked = unblock(kube, settings, part)
-                    done += unblocked.replaced
-                    old |= unblocked.kept
+                unblocked = unblock(kube, settings, parts[0])
+                old = unblocked.kept
+                done += unblocked.replaced + unblock(kube, settings, parts[1]).replaced
             wait(kube, settings, parts[0], deadline, on_progress, changed=changed)
             # From the first time that the pods were ready: a slow start has its second proof, too.
             settling = settling or deadline.within(_SETTLING_SECONDS)
@@ -163,9 +162,10 @@ def _deploy(
             stalled = not woken and [each.code for each in failure.findings] == [STALLED]
             if stalled or old:  # pods of before may have failed for what is mended since
                 again = unblock(kube, settings, parts[0], None if stalled else old)
+                done += again.replaced
+                others = not old <= again.kept
                 woken, old = woken or stalled, set()
-                if again.replaced:
-                    done += again.replaced
+                if again.replaced or others:
                     continue
             verdict = _telling(failed, replace(reached, findings=failure.of(service.name)))
             verdict.changed = done

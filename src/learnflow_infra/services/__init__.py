@@ -126,6 +126,10 @@ class Service(Protocol):
         """The ports on localhost that `connect` opens: each to (pod, its port)."""
         ...
 
+    def tools(self, settings: Settings) -> Mapping[str, Sequence[str]]:
+        """Its own tools in the client's pod, by short names: each a command with the login."""
+        ...
+
     def load_client(self) -> None:
         """Import the client library (0.1 to 0.2 s): called while something else is waited for."""
         ...

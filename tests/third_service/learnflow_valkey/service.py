@@ -6,7 +6,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 
 from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
+from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import Route
 from learnflow_infra.services import Access
@@ -145,6 +147,12 @@ class Valkey:
         valkey = settings.of(ValkeySettings)
         hint = {"host": "localhost", "port": str(valkey.host_port), "user": valkey.user}
         return hint | ({"cacert": authority} if authority else {})
+
+    def tools(self, settings: Settings) -> Mapping[str, Sequence[str]]:
+        return {}
+
+    def require_possible(self, kube: Kube, settings: Settings, deadline: Deadline) -> None:
+        """All that can be declared is possible."""
 
     # ---- inside the running service
 

@@ -107,6 +107,21 @@ class Kafka:
         kind = "servicebinding.io/kafka"
         return manifests.secret(settings, "kafka", secret, values, kind=kind)
 
+    def tools(self, settings: Settings) -> Mapping[str, Sequence[str]]:
+        programs = {
+            "topics": "kafka-topics",
+            "produce": "kafka-console-producer",
+            "consume": "kafka-console-consumer",
+            "groups": "kafka-consumer-groups",
+            "configs": "kafka-configs",
+        }
+        server = f"kafka.{settings.cluster.namespace}.svc:{CLIENT_PORT}"
+        login = f"{manifests.CONNECTION_FOLDER}/client.properties"
+        options = ["--bootstrap-server", server, "--command-config", login]
+        return {
+            name: [f"/opt/kafka/bin/{program}.sh", *options] for name, program in programs.items()
+        }
+
     def require_possible(self, kube: Kube, settings: Settings, deadline: Deadline) -> None:
         """Of what is declared Kafka itself is asked, when all of it is tried."""
 

@@ -95,6 +95,9 @@ class Postgres:
             return hint | {"sslmode": "disable"}
         return hint | {"sslmode": "verify-full", "sslrootcert": authority}
 
+    def tools(self, settings: Settings) -> Mapping[str, Sequence[str]]:
+        return {"psql": ["psql"]}
+
     def require_possible(self, kube: Kube, settings: Settings, deadline: Deadline) -> None:
         """Look for the files of `init`, and have the server, where it runs, look at parameters."""
         initialisation.require_files(settings)
