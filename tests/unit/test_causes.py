@@ -55,7 +55,7 @@ TRIED = {
     "image-not-buildable": "test_an_image_that_cannot_be_had_is_left_out_again",
     "interrupted": "test_an_interrupted_up_says_so_and_the_next_goes_on",
     "kubelet-unavailable": "test_verify_tries_again_until_the_kubelet_knows_its_pods",
-    "kafka-node-password": "test_the_remedies_of_lost_credentials_mend_them",
+    "kafka-node-password": "test_the_remedies_of_what_was_changed_by_hand_mend_it",
     "local-cluster-address-taken": "test_addresses_in_use_are_refused",
     "local-cluster-start-failed": "test_a_component_that_does_not_start_is_named",
     "namespace-missing": "test_a_namespace_that_is_not_there_is_wrong_usage",

@@ -79,6 +79,8 @@ def up(request: Request) -> Report:
         def put(service: Service) -> None:
             try:
                 secrets.update(apply.objects(kube, settings, [service], made, scope, changes))
+                live = scope.objects
+                changes.changed += credentials.restart_for_new(kube, settings, service, live, made)
             except Failure as failure:
                 if failure.of_cluster:
                     raise
@@ -172,7 +174,10 @@ def _deploy(
             return verdict
         try:
             # Before the proof: until then nobody can log in.
-            done += reconcile(kube, settings, service, secrets, deadline)
+            inside = reconcile(kube, settings, service, secrets, deadline)
+            if f"secret/{service.name}-credentials" in inside:
+                secrets = credentials.read(kube, settings, service)
+            done += inside
             wait(kube, settings, parts[1], deadline, lambda _: None, changed=changed)
             verdict = prove(kube, settings, service, deadline, secrets)
         except Failure as failure:

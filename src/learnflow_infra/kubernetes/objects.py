@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 Object = dict[str, Any]
@@ -42,6 +43,12 @@ def name_of(item: Object) -> str:
 
 def uid_of(item: Object) -> str:
     return text(at(item, "metadata", "uid"))
+
+
+def created(item: Object) -> float:
+    """When the API server made it, in seconds of the epoch; 0 where it does not say."""
+    stamp = text(at(item, "metadata", "creationTimestamp"))
+    return datetime.fromisoformat(stamp).timestamp() if stamp else 0.0
 
 
 def controller(item: Object) -> str:

@@ -59,6 +59,22 @@ def provide(
     return Credentials(signer, dict(zip(names, values, strict=True)))
 
 
+def restart_for_new(
+    kube: Kube, settings: Settings, service: Service, live: Mapping[Key, Object], made: Credentials
+) -> list[str]:
+    """End the pods that run with credentials which were just made anew, as `pod/name`; `live` is
+    the scope as it was before."""
+    before = decoded(live.get(("Secret", f"{service.name}-credentials"), {}))
+    now = made.values[service.name]
+    deployed = ("StatefulSet", service.name) in live
+    if not deployed or all(before.get(key) == now[key] for key in service.read_at_start):
+        return []
+    namespace = settings.cluster.namespace
+    pods = kube.list("Pod", namespace, manifests.selector_text(service.name))
+    names = [each["metadata"]["name"] for each in pods]
+    return [f"pod/{name}" for name in names if kube.delete("Pod", namespace, name)]
+
+
 def read(kube: Kube, settings: Settings, service: Service) -> Secrets:
     """The values of a deployed service's Secrets, which say the same.
 

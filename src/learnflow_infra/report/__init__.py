@@ -10,7 +10,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TextIO
 
@@ -168,14 +169,23 @@ def _compact(body: object) -> str:
 
 def _cut(value: Any, characters: int, members: int) -> Any:
     """The same with shorter strings, lists and objects."""
-    if isinstance(value, str) and len(value) > characters:
-        return value[: characters - 1] + "…"
+    if isinstance(value, str):
+        return _shortened(value, characters, lambda text: len(json.dumps(text)))
     if isinstance(value, list):
         return [_cut(each, characters, members) for each in value[:members]]
     if isinstance(value, dict):
         kept = list(value.items())[:members]
         return {key: _cut(each, characters, members) for key, each in kept}
     return value
+
+
+def _shortened(text: str, most: int, measure: Callable[[str], int] = len) -> str:
+    """As much of a text as measures no more; JSON escapes characters as up to twelve others."""
+    if measure(text) <= most:
+        return text
+    room = range(len(text) + 1)
+    end = bisect_right(room, most, key=lambda n: measure(text[:n] + "…"))
+    return text[: max(end - 1, 0)] + "…"
 
 
 def to_text(report: Report, color: bool) -> str:
@@ -264,10 +274,10 @@ class Progress:
         line = f"[{time.monotonic() - self._started:5.1f} s] {clean(text)}"
         if self._live:
             width = min(_MOST_PROGRESS, max(20, _columns()) - 1)
-            self._stream.write(f"\r\033[K{_cut(line, width, 0)}")
+            self._stream.write(f"\r\033[K{_shortened(line, width)}")
             self._open = True
         else:
-            self._stream.write(_cut(line, _MOST_PROGRESS, 0) + "\n")
+            self._stream.write(_shortened(line, _MOST_PROGRESS) + "\n")
         self._stream.flush()
 
     def note(self, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -100,6 +100,12 @@ class Service(Protocol):
 
     def credentials(self, settings: Settings) -> Object:
         """A Secret of newly made random values; each is used only where none exists yet."""
+        ...
+
+    @property
+    def read_at_start(self) -> Collection[str]:
+        """The credentials by which pods know each other: those of before know the ones of after by
+        no others, so that all are started again where these are made anew."""
         ...
 
     def fixed(self, settings: Settings) -> Mapping[str, str]:

@@ -39,10 +39,28 @@ def carried_out(person: Person, remedy: str) -> None:
     subprocess.run(["bash", "-c", command], env=person.environment | {"PATH": path}, check=True)
 
 
-def test_the_remedies_of_lost_credentials_mend_them(mended: Person) -> None:
-    mended.kubectl("delete", "secret", "kafka-credentials", "-n", NAMESPACE)
-    for code in ("kafka-node-password", "kafka-cluster-id"):
-        answer = mended.run("up", "kafka", "--json")
+def test_lost_credentials_are_made_anew_for_the_same_data(mended: Person) -> None:
+    before = mended.secret("kafka-credentials")
+    lost = ("kafka-credentials", "postgres-credentials", "kafka-connection")
+    mended.kubectl("delete", "secret", *lost, "-n", NAMESPACE)
+    answer = mended.run("up", "--json")
+    assert answer.exit_code == 0, answer.stdout
+    assert {"pod/kafka-0", "secret/kafka-credentials"} <= set(answer.json["changed"])
+    after = mended.secret("kafka-credentials")
+    assert after["cluster-id"] == before["cluster-id"]
+    assert after["password.node"] != before["password.node"]
+    assert mended.run("verify").exit_code == 0
+    assert mended.run("up", "--json").json["changed"] == []
+
+
+def test_the_remedies_of_what_was_changed_by_hand_mend_it(mended: Person) -> None:
+    for key, value, command, code in (
+        ("password.node", "of-somebody", "up", "kafka-node-password"),
+        ("cluster-id", "AAAAAAAAAAAAAAAAAAAAAA", "verify", "kafka-cluster-id"),
+    ):
+        change = json.dumps({"stringData": {key: value}})
+        mended.kubectl("patch", "secret", "kafka-credentials", "-n", NAMESPACE, "-p", change)
+        answer = mended.run(command, "kafka", "--json")
         assert answer.exit_code == 1
         assert answer.codes == [code]
         kubectl, *arguments = shlex.split(answer.json["findings"][0]["remedy"].split("`")[1])

@@ -120,6 +120,8 @@ class Valkey:
         values = {"password": secrets.token_urlsafe(24)}
         return manifests.secret(settings, "valkey", "valkey-credentials", values, data=True)
 
+    read_at_start = ("password",)
+
     def fixed(self, settings: Settings) -> Mapping[str, str]:
         return {}
 

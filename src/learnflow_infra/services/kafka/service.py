@@ -34,6 +34,7 @@ class Kafka:
     recipe = RECIPE
     causes = CAUSES
     skill = Path(__file__).with_name("skill")
+    read_at_start = (password_key(NODE),)
 
     def proof_connections(self, settings: Settings) -> int:
         # A bootstrap, and each broker's own address.

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes.routes import Route
 from learnflow_infra.services import Access
-from learnflow_infra.services.kafka import certificate, topics
+from learnflow_infra.services.kafka import certificate, cluster_id, topics
 from learnflow_infra.services.kafka.client import Client, Login, admits, connected, known
 from learnflow_infra.services.kafka.config import PLAIN, SCRAM
 from learnflow_infra.services.kafka.errors import restart
@@ -99,8 +99,9 @@ def reconcile(
     # one that no one trusts any more.
     with connected(access, inner, list(brokers), node, checked=False) as client:
         admin = _admin_of_nodes(access, client)
+        adopted = cluster_id.adopt(access, client, admin)
         topics.require_known(access, client, admin)
-        changed = topics.reconcile(access, client, admin)
+        changed = adopted + topics.reconcile(access, client, admin)
         with client.doing("making ACLs so"):
             changed += _acls(access, client, admin)
         if access.settings.security.encryption:

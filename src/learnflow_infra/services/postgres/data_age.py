@@ -4,11 +4,10 @@ volume, with rows in it that were purged."""
 from __future__ import annotations
 
 import re
-from datetime import datetime
 
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, created
 from learnflow_infra.services import Access
 
 _CLAIM = "data-postgres-0"
@@ -45,14 +44,10 @@ def _claimed(kube: Kube, namespace: str) -> float | None:
             return None
         raise
     volume = _named(volumes, claim["spec"].get("volumeName", ""))
-    if volume is None or _created(volume) < _created(claim):  # one that the user bound again
+    if volume is None or created(volume) < created(claim):  # one that the user bound again
         return None
-    return _created(claim)
+    return created(claim)
 
 
 def _named(objects: list[Object], name: str) -> Object | None:
     return next((each for each in objects if each["metadata"]["name"] == name), None)
-
-
-def _created(item: Object) -> float:
-    return datetime.fromisoformat(item["metadata"]["creationTimestamp"]).timestamp()

@@ -52,6 +52,7 @@ class Postgres:
     recipe = RECIPE
     causes = CAUSES
     skill = Path(__file__).with_name("skill")
+    read_at_start = ()
 
     def proof_connections(self, settings: Settings) -> int:
         return 2
