@@ -140,7 +140,7 @@ def test_a_machine_without_ipv6_has_one_address() -> None:
 
 def test_the_services_own_tools_run_with_the_login(deployed: Person) -> None:
     answer = deployed.run("psql", "-tAc", "select current_user", "-c", "select 1/0")
-    assert (answer.exit_code, answer.stdout) == (1, "learnflow\n")
+    assert (answer.exit_code, answer.stdout) == (1, "learnflow\n"), answer.stderr
     assert "division by zero" in answer.stderr
     answer = deployed.run("kafka", "topics", "--list")
     assert (answer.exit_code, answer.stdout) == (0, "learnflow.events\n"), answer.stderr
