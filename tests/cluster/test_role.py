@@ -54,6 +54,7 @@ def test_nothing_is_granted_that_is_not_asked(through: Through, elsewhere: str) 
     life("verify")
     life("status")
     life("doctor")
+    life("psql")
     person.kubectl("delete", "secret", "postgres-tls", "-n", elsewhere)
     life("up", "postgres")  # the running server takes another certificate up
     credentials = ("secret", "kafka-credentials", "-n", elsewhere)

@@ -41,7 +41,10 @@ RESOURCES = {
     "Node": Resource("", "v1", "nodes", in_cluster="get list"),
     "PersistentVolume": Resource("", "v1", "persistentvolumes", in_cluster="list"),
     "StorageClass": Resource("storage.k8s.io", "v1", "storageclasses", in_cluster="list"),
-    "Pod": Resource("", "v1", "pods", in_namespace="list watch patch delete", in_cluster="list"),
+    # `kubectl exec` gets the pod first.
+    "Pod": Resource(
+        "", "v1", "pods", in_namespace="get list watch patch delete", in_cluster="list"
+    ),
     "Pod/log": Resource("", "v1", "pods", "log", in_namespace="get"),
     "Pod/exec": Resource("", "v1", "pods", "exec", in_namespace=_STREAM),
     "Pod/portforward": Resource("", "v1", "pods", "portforward", in_namespace=_STREAM),
