@@ -66,7 +66,8 @@ def test_the_remedies_of_what_was_changed_by_hand_mend_it(mended: Person) -> Non
         kubectl, *arguments = shlex.split(answer.json["findings"][0]["remedy"].split("`")[1])
         assert kubectl == "kubectl"
         mended.kubectl(*arguments)
-    assert mended.run("verify", "kafka").exit_code == 0
+        answer = mended.run("up", "kafka")
+        assert answer.exit_code == 0, answer.stdout
 
 
 def test_what_backs_off_is_tried_at_once_by_who_mended_it(person: Person, elsewhere: str) -> None:
