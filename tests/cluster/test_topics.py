@@ -64,6 +64,13 @@ config = { "cleanup.policy" = "compact", "max.message.bytes" = 2000000 }
     assert described(person, elsewhere, "orders") == (4, "retention.ms=60000")
     assert {"partitions of topic orders", "retention.ms of topic orders"} <= set(changed)
 
+    # A topic that is taken out is kept, and that is said.
+    person.settings(f'[cluster]\nnamespace = "{elsewhere}"\n')
+    answer = person.run("up", "kafka", "--json")
+    assert answer.json["notes"] == ["kafka: no longer declared, and kept: topic orders"]
+    assert described(person, elsewhere, "orders")[0] == 4
+    assert up(person, elsewhere, f'user_groups = ["billing"]\n{later}')[0] == 0
+
     # The application's user writes to it and reads it as a group of a service's name.
     exec_ = ("exec", "-i", "-n", elsewhere, "kafka-client-0", "--")
     login = "/etc/connection/client.properties"

@@ -53,4 +53,18 @@ def test_the_record_says_nothing_of_the_machine(tmp_path: Path) -> None:
     (tmp_path / "infra.toml").touch()
     made = declared.record(load(str(tmp_path / "infra.toml"), sections))
     assert str(tmp_path) not in json.dumps(made)
-    assert made["data"] == {"declared-by": "infra.toml"}
+    assert made["data"] == {
+        "declared-by": "infra.toml",
+        "kafka": "topic learnflow.events\nuser learnflow",
+        "postgres": "database learnflow\nrole learnflow",
+    }
+
+
+def test_what_is_no_longer_declared_and_kept_is_said() -> None:
+    kafka = {"topics": [{"name": name} for name in "abcdef"], "users": [{"name": "billing"}]}
+    before = declared.record(parse({"kafka": kafka}, sections))
+    assert declared.kept(before, DEFAULTS) == [
+        "kafka: no longer declared, and kept: topic a, topic b, topic c, topic d and 2 more"
+    ]
+    assert declared.kept(declared.record(DEFAULTS), DEFAULTS) == []
+    assert declared.kept(None, DEFAULTS) == []

@@ -19,5 +19,11 @@ def render(request: Request) -> Report:
     objects = [manifests.namespace(settings)]
     for service in request.services:
         objects += service.objects(settings)
-    lines = (_HEADER % shown(settings.file) + manifests.to_yaml(objects)).splitlines()
+    inside = [
+        f"# Inside {service.name} `learnflow-infra up` makes so: {', '.join(declared)}."
+        for service in request.services
+        if (declared := service.declared(settings))
+    ]
+    header = (_HEADER % shown(settings.file)).splitlines()
+    lines = [*header, *inside, *manifests.to_yaml(objects).splitlines()]
     return Report("render", lines=lines, details={"manifests": objects})

@@ -43,6 +43,7 @@ def namespace(kube: Kube, settings: Settings, changes: Changes) -> Scope:
     if settings.file is not None:
         made = declared.record(settings)
         current = scope.objects.get((made["kind"], made["metadata"]["name"]))
+        changes.notes += declared.kept(current, settings)
         _write(kube, made, current, changes, fresh=scope.fresh)
     return scope
 

@@ -8,10 +8,12 @@ from learnflow_infra.cluster import deployments
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object
+from learnflow_infra.kubernetes.objects import Object, at, text
+from learnflow_infra.services import registry
 from learnflow_infra.settings import FILE_NAME, Settings
 
 _NAME = "learnflow-settings"
+_MOST_NAMED = 4
 
 
 def record(settings: Settings) -> Object:
@@ -21,8 +23,24 @@ def record(settings: Settings) -> Object:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": manifests.metadata(settings, manifests.SHARED, _NAME, data=True),
-        "data": {"declared-by": FILE_NAME},
+        "data": {
+            "declared-by": FILE_NAME,
+            **{each.name: "\n".join(each.declared(settings)) for each in registry.of(settings)},
+        },
     }
+
+
+def kept(before: Object | None, settings: Settings) -> list[str]:
+    """What the record of before declared and the settings no longer do, and which is kept."""
+    notes = []
+    for service in registry.of(settings):
+        former = text(at(before, "data", service.name)).splitlines()
+        there = set(service.declared(settings))
+        if gone := [x for x in former if x not in there and x.startswith(tuple(service.keeps))]:
+            more = f" and {len(gone) - _MOST_NAMED} more" if len(gone) > _MOST_NAMED else ""
+            named = f"{', '.join(gone[:_MOST_NAMED])}{more}"
+            notes.append(f"{service.name}: no longer declared, and kept: {named}")
+    return notes
 
 
 def require_file(kube: Kube, settings: Settings) -> None:

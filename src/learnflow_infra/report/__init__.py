@@ -27,6 +27,7 @@ _MOST_BYTES = 2000
 _MOST_JSON_BYTES = 4000
 _MOST_PROGRESS = 100
 # How long a string and how many members of a list or object may be, tried in this order.
+_PRINTING = ("render", "role")  # manifests
 _CUTS = ((1000, 100), (400, 50), (200, 20), (80, 10), (40, 8))
 
 
@@ -243,9 +244,12 @@ def wants_color(stream: TextIO) -> bool:
 
 def emit(report: Report, *, as_json: bool) -> None:
     """Print a report to standard output, and the rest to standard error."""
-    text = to_json(report) if as_json else to_text(report, wants_color(sys.stdout))
+    # What is piped into kubectl are manifests, or nothing.
+    piped = report.command in _PRINTING and bool(report.all_findings) and not as_json
+    stream = sys.stderr if piped else sys.stdout
+    text = to_json(report) if as_json else to_text(report, wants_color(stream))
     if text:
-        print(text, flush=True)
+        print(text, file=stream, flush=True)
     print(report.rest, file=sys.stderr, end="", flush=True)
 
 

@@ -132,6 +132,15 @@ class Service(Protocol):
         """The ports on localhost that `connect` opens: each to (pod, its port)."""
         ...
 
+    def declared(self, settings: Settings) -> Sequence[str]:
+        """What `reconcile` makes so inside the service, each as its kind and its name."""
+        ...
+
+    @property
+    def keeps(self) -> Collection[str]:
+        """The kinds of those that stay when they are no longer declared, as they hold data."""
+        ...
+
     def tools(self, settings: Settings) -> Mapping[str, Sequence[str]]:
         """Its own tools in the client's pod, by short names: each a command with the login."""
         ...

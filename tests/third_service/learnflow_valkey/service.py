@@ -120,6 +120,7 @@ class Valkey:
         values = {"password": secrets.token_urlsafe(24)}
         return manifests.secret(settings, "valkey", "valkey-credentials", values, data=True)
 
+    keeps = ()
     read_at_start = ("password",)
 
     def fixed(self, settings: Settings) -> Mapping[str, str]:
@@ -149,6 +150,9 @@ class Valkey:
         valkey = settings.of(ValkeySettings)
         hint = {"host": "localhost", "port": str(valkey.host_port), "user": valkey.user}
         return hint | ({"cacert": authority} if authority else {})
+
+    def declared(self, settings: Settings) -> Sequence[str]:
+        return []
 
     def tools(self, settings: Settings) -> Mapping[str, Sequence[str]]:
         return {}

@@ -34,6 +34,7 @@ class Kafka:
     recipe = RECIPE
     causes = CAUSES
     skill = Path(__file__).with_name("skill")
+    keeps = ("topic",)
     read_at_start = (password_key(NODE),)
 
     def proof_connections(self, settings: Settings) -> int:
@@ -107,6 +108,13 @@ class Kafka:
         values["client.properties"] = config.client_properties(values)
         kind = "servicebinding.io/kafka"
         return manifests.secret(settings, "kafka", secret, values, kind=kind)
+
+    def declared(self, settings: Settings) -> Sequence[str]:
+        kafka = settings.of(KafkaSettings)
+        return [
+            *(f"topic {each.name}" for each in kafka.topics),
+            *(f"user {user.name}" for user in users.users(kafka)),
+        ]
 
     def tools(self, settings: Settings) -> Mapping[str, Sequence[str]]:
         programs = {

@@ -52,6 +52,7 @@ class Postgres:
     recipe = RECIPE
     causes = CAUSES
     skill = Path(__file__).with_name("skill")
+    keeps = ("database", "extension")
     read_at_start = ()
 
     def proof_connections(self, settings: Settings) -> int:
@@ -95,6 +96,20 @@ class Postgres:
         if not authority:
             return hint | {"sslmode": "disable"}
         return hint | {"sslmode": "verify-full", "sslrootcert": authority}
+
+    def declared(self, settings: Settings) -> Sequence[str]:
+        postgres = settings.of(PostgresSettings)
+        roles_ = (*postgres.owners, *(user.name for user in postgres.users))
+        return [
+            *(f"database {each.name}" for each in postgres.every_database),
+            *(
+                f"extension {x} of {each.name}"
+                for each in postgres.every_database
+                for x in each.extensions
+            ),
+            *(f"role {name}" for name in roles_),
+            *(f"parameter {key}" for key, _ in postgres.parameters),
+        ]
 
     def tools(self, settings: Settings) -> Mapping[str, Sequence[str]]:
         return {"psql": ["psql"]}
