@@ -47,9 +47,7 @@ config = { "cleanup.policy" = "compact", "max.message.bytes" = 2000000 }
 
     # What is refused is refused before the partitions are raised.
     more = first.replace("partitions = 2", "partitions = 4")
-    code, changed, said = up(
-        person, elsewhere, more.replace('"max.message.bytes"', '"retention.mss" = 5, "x"')
-    )
+    code, changed, said = up(person, elsewhere, more.replace("max.message.bytes", "retention.mss"))
     assert (code, changed) == (1, [])
     assert "kafka-topic-refused" in said
     assert "retention.mss" in said
