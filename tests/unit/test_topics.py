@@ -80,6 +80,12 @@ def test_what_is_as_it_should_be_is_not_asked_for() -> None:
     assert made(declared, {"a": (2, {"retention.ms": "5"}), "other": (1, {})}) == ([], [])
 
 
+def test_a_topic_of_a_name_alone_is_made_at_once() -> None:
+    said, asked = made("[{name='a'}]", {})
+    assert said == ["topic a"]
+    assert [(kind, trial) for kind, trial, _ in asked] == [("create", False)]
+
+
 def test_what_is_missing_is_tried_before_it_is_made() -> None:
     said, asked = made("[{name='a', config={'cleanup.policy'='compact'}}]", {})
     topic = {

@@ -185,6 +185,11 @@ class Client:
         self._open.callback(self._admin.close)
         return self._admin
 
+    @property
+    def cluster_id(self) -> str:
+        """That of the cluster which the administration's connections lead to."""
+        return str(self._manager.cluster.cluster_id)
+
     def brokers(self) -> set[str]:
         """The addresses that the brokers which take part hand out on this route."""
         return {f"{each.host}:{each.port}" for each in self._manager.cluster.brokers()}

@@ -3,8 +3,6 @@ that of their volumes."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.objects import created
 from learnflow_infra.kubernetes.secrets import encoded
@@ -14,11 +12,10 @@ from learnflow_infra.services.kafka.client import Client
 _SECRET = "kafka-credentials"
 
 
-def adopt(access: Access, client: Client, admin: Any) -> list[str]:
+def adopt(access: Access, client: Client) -> list[str]:
     """Write the running cluster's id into the Secret where that is newer than the volumes; where it
     is older, these are of another deployment, which the proof refuses."""
-    with client.doing("asking for the cluster's id"):
-        running = admin.describe_cluster()["cluster_id"]
+    running = client.cluster_id
     if access.secrets.credentials.get("cluster-id") == running:
         return []
     kube, namespace = access.kube, access.settings.cluster.namespace

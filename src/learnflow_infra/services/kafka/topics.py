@@ -41,7 +41,9 @@ def reconcile(access: Access, client: Client, admin: Any) -> list[str]:
         for topic in known
         if (changes := _changes(dict(topic.config), configured[topic.name]))
     }
-    for trial in (True, False):
+    # Topics of a name and a number alone are worth no trial.
+    tried = grown or altered or any(each["configs"] for each in missing.values())
+    for trial in (True, False) if tried else (False,):
         with client.doing(CREATE):
             if missing:
                 admin.create_topics(missing, validate_only=trial)

@@ -99,7 +99,7 @@ def reconcile(
     # one that no one trusts any more.
     with connected(access, inner, list(brokers), node, checked=False) as client:
         admin = _admin_of_nodes(access, client)
-        adopted = cluster_id.adopt(access, client, admin)
+        adopted = cluster_id.adopt(access, client)
         topics.require_known(access, client, admin)
         changed = adopted + topics.reconcile(access, client, admin)
         with client.doing("making ACLs so"):
