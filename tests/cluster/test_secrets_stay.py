@@ -77,28 +77,47 @@ class Life:
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
-    folder = tmp_path_factory.mktemp("secrets")
-    machine = Machine(folder)
-    home = machine.home
+    machine = _lived(tmp_path_factory)
     try:
-        scope = home / "learnflow-app/phase-2-infrastructure"
-        for part in (scope, home / "said", home / "run", home / "tmp"):
-            part.mkdir(parents=True)
-        (scope / "infra.toml").write_text('[images]\nsource = "packages"\n')
-        kubectl = " ".join(machine.kubectl_argv)
-        script = _LIFE.format(command=COMMAND, kubectl=kubectl, namespace=NAMESPACE, run=RUN)
-        cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-        tools = programs({"strace": "strace"}, deadline=Deadline(60), say=print)
-        machine.run(
-            *("strace", "-f", "--seccomp-bpf", "-qq", "-v", "-s", "1000000"),
-            *("-e", "trace=execve,execveat", "-e", "signal=none", "-o", str(home / "processes")),
-            *("sh", "-c", script),
-            env=tools | {"XDG_CACHE_HOME": cache, "TMPDIR": str(home / "tmp"), "breaks": _BREAKS},
-            seconds=600,
-        )
-        yield _read(home, Path(f"/proc/{machine.first}/root"))
+        yield _read(machine.home, Path(f"/proc/{machine.first}/root"))
     finally:
         machine.end()
+
+
+def _lived(tmp_path_factory: pytest.TempPathFactory, tries: int = 3) -> Machine:
+    """A machine on which all of it happened under strace's eyes.
+
+    strace 6.1 gives up, and ends all that it follows, where a thread goes between its stop and
+    strace's answer (EIO of PTRACE_LISTEN): of what it then saw nothing follows, and it begins anew.
+    """
+    machine = Machine(tmp_path_factory.mktemp("secrets"))
+    try:
+        _live(machine)
+    except BaseException as error:
+        machine.end()
+        if tries > 1 and "strace: ptrace(PTRACE_LISTEN" in str(error):
+            return _lived(tmp_path_factory, tries - 1)
+        raise
+    return machine
+
+
+def _live(machine: Machine) -> None:
+    home = machine.home
+    scope = home / "learnflow-app/phase-2-infrastructure"
+    for part in (scope, home / "said", home / "run", home / "tmp"):
+        part.mkdir(parents=True)
+    (scope / "infra.toml").write_text('[images]\nsource = "packages"\n')
+    kubectl = " ".join(machine.kubectl_argv)
+    script = _LIFE.format(command=COMMAND, kubectl=kubectl, namespace=NAMESPACE, run=RUN)
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    tools = programs({"strace": "strace"}, deadline=Deadline(60), say=print)
+    machine.run(
+        *("strace", "-f", "--seccomp-bpf", "-qq", "-v", "-s", "1000000"),
+        *("-e", "trace=execve,execveat", "-e", "signal=none", "-o", str(home / "processes")),
+        *("sh", "-c", script),
+        env=tools | {"XDG_CACHE_HOME": cache, "TMPDIR": str(home / "tmp"), "breaks": _BREAKS},
+        seconds=600,
+    )
 
 
 def _read(home: Path, root: Path) -> Life:
