@@ -139,6 +139,8 @@ def _server(settings: Settings, pods: Sequence[str]) -> dict[str, object]:
         "share.coordinator.state.topic.replication.factor": brokers,
         "share.coordinator.state.topic.min.isr": in_sync,
         "group.initial.rebalance.delay.ms": 0,
+        # By default 25 ms more for each change of a topic, an ACL or a user.
+        "controller.quorum.append.linger.ms": 1,
         # By default 128 MiB of the heap, taken at the start however few keys there are.
         "log.cleaner.dedupe.buffer.size": heap(settings) * 2**20 // 8,
         **dict(settings.of(KafkaSettings).config),
