@@ -10,7 +10,7 @@ from dataclasses import replace
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object, at, text
+from learnflow_infra.kubernetes.objects import Object, at, name_of, number, objects, text
 from learnflow_infra.pipeline.scope import Changes, Key, Scope, fixed_volumes
 from learnflow_infra.services import Service
 from learnflow_infra.settings import Settings
@@ -36,11 +36,12 @@ def without_unbound(
     unbound: dict[Key, set[Key]] = {}
     for service in services:
         for workload in service.objects(settings):
-            key = (workload["kind"], workload["metadata"]["name"])
+            key = (workload["kind"], name_of(workload))
             live = scope.objects.get(key)
             if live is None or _volumes(workload) == _volumes(live):
                 continue
-            names = [f"{name}-{key[1]}-{n}" for name in _volumes(live) for n in range(_pods(live))]
+            pods = range(number(at(live, "spec", "replicas")))
+            names = [f"{volume}-{key[1]}-{n}" for volume in _volumes(live) for n in pods]
             claims = {("PersistentVolumeClaim", name) for name in names} & set(scope.objects)
             if any(at(scope.objects[each], "status", "phase") != "Pending" for each in claims):
                 raise fixed_volumes(workload)
@@ -57,16 +58,12 @@ def without_unbound(
 def _volumes(workload: Object) -> dict[str, tuple[str, str]]:
     """The size and the class of each of its claims; nothing for the default class."""
     return {
-        text(at(each, "metadata", "name")): (
+        name_of(each): (
             text(at(each, "spec", "resources", "requests", "storage")),
             text(at(each, "spec", "storageClassName")),
         )
-        for each in at(workload, "spec", "volumeClaimTemplates") or ()
+        for each in objects(at(workload, "spec", "volumeClaimTemplates"))
     }
-
-
-def _pods(workload: Object) -> int:
-    return int(at(workload, "spec", "replicas") or 0)
 
 
 def _await_gone(
@@ -74,7 +71,7 @@ def _await_gone(
 ) -> None:
     """A claim goes after the pods that name it."""
     while kube.list("Pod", namespace, manifests.selector_text(name)) or claims & {
-        ("PersistentVolumeClaim", text(at(each, "metadata", "name")))
+        ("PersistentVolumeClaim", name_of(each))
         for each in kube.list("PersistentVolumeClaim", namespace)
     }:
         deadline.remaining()

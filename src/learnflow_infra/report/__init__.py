@@ -26,8 +26,8 @@ _MOST_CHANGES = 2
 _MOST_BYTES = 2000
 _MOST_JSON_BYTES = 4000
 _MOST_PROGRESS = 100
-# How long a string and how many members of a list or object may be, tried in this order.
 _PRINTING = ("render", "role")  # manifests
+# How long a string and how many members of a list or object may be, tried in this order.
 _CUTS = ((1000, 100), (400, 50), (200, 20), (80, 10), (40, 8))
 
 

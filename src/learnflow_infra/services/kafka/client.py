@@ -6,7 +6,7 @@ import contextlib
 import logging
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -179,9 +179,7 @@ class Client:
         return found or explained(error, where, step == CREATE)
 
     def admin(self) -> Any:
-        from kafka import KafkaAdminClient
-
-        self._admin, self._shared, self._manager = self._bootstrapped(KafkaAdminClient)
+        self._admin, self._shared, self._manager = self._bootstrapped()
         self._open.callback(self._admin.close)
         return self._admin
 
@@ -254,9 +252,10 @@ class Client:
         records = consumer.poll(timeout_ms=int(self._deadline.remaining() * 1000))
         return [record.value for each in records.values() for record in each]
 
-    def _bootstrapped(self, kind: Callable[..., Any]) -> tuple[Any, Any, Any]:
-        """A client of a kind, its connections and their manager; waited for as long as nothing was
-        refused, and for a moment where the login was."""
+    def _bootstrapped(self) -> tuple[Any, Any, Any]:
+        """An administrator's client, its connections and their manager; waited for as long as
+        nothing was refused, and for a moment where the login was."""
+        from kafka import KafkaAdminClient
         from kafka.errors import KafkaTimeoutError, SaslAuthenticationFailedError
 
         made: list[tuple[Any, Any]] = []
@@ -269,7 +268,7 @@ class Client:
 
         while True:
             try:
-                client = kind(**self._config, kafka_client=connections)
+                client = KafkaAdminClient(**self._config, kafka_client=connections)
                 return client, *made[-1]
             except BaseException as error:
                 made[-1][0].close()

@@ -108,6 +108,16 @@ def domain(settings: Settings) -> str:
     return f"kafka-brokers.{settings.cluster.namespace}.svc"
 
 
+def host(settings: Settings) -> str:
+    """The name of the Service by which clients find the brokers."""
+    return f"kafka.{settings.cluster.namespace}.svc"
+
+
+def bootstrap(settings: Settings) -> str:
+    """Where clients begin."""
+    return f"{host(settings)}:{CLIENT_PORT}"
+
+
 def advertised(settings: Settings) -> str:
     """The addresses that a node hands out, for a shell that knows its id, HOSTNAME and BROKERS."""
     host = f"localhost:$(({settings.of(KafkaSettings).host_port} + id))"

@@ -87,8 +87,7 @@ class Kafka:
     def _connection(
         self, settings: Settings, secret: str, user: str, password: str, authority: str
     ) -> Object:
-        host = f"kafka.{settings.cluster.namespace}.svc"
-        bootstrap = f"{host}:{CLIENT_PORT}"
+        host, bootstrap = config.host(settings), config.bootstrap(settings)
         values = {
             "type": "kafka",
             "provider": "learnflow-infra",
@@ -124,9 +123,8 @@ class Kafka:
             "groups": "kafka-consumer-groups",
             "configs": "kafka-configs",
         }
-        server = f"kafka.{settings.cluster.namespace}.svc:{CLIENT_PORT}"
         login = f"{manifests.CONNECTION_FOLDER}/client.properties"
-        options = ["--bootstrap-server", server, "--command-config", login]
+        options = ["--bootstrap-server", config.bootstrap(settings), "--command-config", login]
         return {
             name: [f"/opt/kafka/bin/{program}.sh", *options] for name, program in programs.items()
         }

@@ -17,16 +17,8 @@ PROBES = "infra-probe-"
 OWNED = (
     *("advertised.", "allow.everyone.", "authorizer.", "broker.id", "broker.session.", "config."),
     *("controller.listener.", "controller.quorum.", "early.start.", "inter.broker.", "listener"),
-    *(
-        "log.dir",
-        "metadata.log.dir",
-        "node.id",
-        "principal.",
-        "process.roles",
-        "sasl.",
-        "security.",
-    ),
-    *("ssl.", "super.users", "unstable."),
+    *("log.dir", "metadata.log.dir", "node.id", "principal.", "process.roles", "sasl."),
+    *("security.", "ssl.", "super.users", "unstable."),
 )
 
 _TOPIC = (r"[A-Za-z0-9._-]{1,249}", "a Kafka topic name: letters, digits, . _ -")

@@ -5,7 +5,7 @@ All is tried before anything is changed. What is declared of the brokers is in t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from learnflow_infra.findings.failures import Failure, finding
@@ -127,15 +127,10 @@ def _configured(admin: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def _changes(wanted: Mapping[str, str], there: Mapping[str, str]) -> dict[str, _Change]:
-    def each() -> Iterator[tuple[str, _Change]]:
-        for key, value in wanted.items():
-            if there.get(key) != value:
-                yield key, ("SET", value)
-        for key in there:
-            if key not in wanted:
-                yield key, ("DELETE", None)
-
-    return dict(each())
+    set_: dict[str, _Change] = {
+        key: ("SET", value) for key, value in wanted.items() if there.get(key) != value
+    }
+    return set_ | {key: ("DELETE", None) for key in there if key not in wanted}
 
 
 def _configure(admin: Any, altered: Mapping[str, Mapping[str, _Change]], trial: bool) -> None:

@@ -25,7 +25,7 @@ def script(postgres: PostgresSettings, verifiers: Mapping[str, str]) -> str:
         groups[user.name] = OWN_ROLES if user.access == "write" else (READ,)
     parts = [_group(name) for name in OWN_ROLES] if postgres.users else []
     parts += [_role(name, verifiers[name], groups[name], *attributes[name]) for name in groups]
-    return "".join([*parts, _shut_out(groups)])
+    return "".join([*parts, _shut_out(postgres.roles)])
 
 
 def _attributes(createdb: bool, replication: bool) -> tuple[str, str]:
@@ -64,14 +64,13 @@ select format('grant %I to %I', held.rolname, own.rolname) from pg_roles held, p
 """
 
 
-def _gone(declared: Mapping[str, object]) -> str:
+def _gone(declared: Sequence[str]) -> str:
     return f"""shobj_description(r.oid, 'pg_authid') = {literal(_MARK)}
   and rolname <> all ({array(declared)})"""
 
 
-def _shut_out(declared: Mapping[str, object]) -> str:
-    """Those that are no longer declared lose their login before anything else. Prints the databases
-    in which they have something."""
+def _shut_out(declared: Sequence[str]) -> str:
+    """Those that are no longer declared lose their login before anything else."""
     return f"""{heading("roles no longer declared")}
 select format('alter role %I nologin', rolname) from pg_roles r
   where rolcanlogin and {_gone(declared)} \\gexec
@@ -83,7 +82,7 @@ select pg_terminate_backend(pid, 5000) from pg_stat_activity join pg_roles r on 
 def left(postgres: PostgresSettings) -> str:
     """Prints the databases in which roles that are no longer declared have something; `postgres`
     besides where there is such a role."""
-    gone = _gone(dict.fromkeys([*postgres.owners, *(user.name for user in postgres.users)]))
+    gone = _gone(postgres.roles)
     return f"""
 select distinct {literal(_LEFT)} || coalesce(datname, 'postgres') from pg_roles r
   left join pg_shdepend on refclassid = 'pg_authid'::regclass and refobjid = r.oid
@@ -99,7 +98,7 @@ def databases_left(output: str) -> list[str]:
 
 def removal(postgres: PostgresSettings, databases: Sequence[str]) -> str:
     """Removes the roles that are no longer declared; what they own goes to the application's."""
-    gone = _gone(dict.fromkeys([*postgres.owners, *(user.name for user in postgres.users)]))
+    gone = _gone(postgres.roles)
     emptied = f"""{heading("roles no longer declared")}
 select format('reassign owned by %I to %I', rolname, {literal(postgres.user)}),
   format('drop owned by %I', rolname) from pg_roles r where {gone} \\gexec

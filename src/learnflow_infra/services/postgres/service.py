@@ -99,7 +99,6 @@ class Postgres:
 
     def declared(self, settings: Settings) -> Sequence[str]:
         postgres = settings.of(PostgresSettings)
-        roles_ = (*postgres.owners, *(user.name for user in postgres.users))
         return [
             *(f"database {each.name}" for each in postgres.every_database),
             *(
@@ -107,7 +106,7 @@ class Postgres:
                 for each in postgres.every_database
                 for x in each.extensions
             ),
-            *(f"role {name}" for name in roles_),
+            *(f"role {name}" for name in postgres.roles),
             *(f"parameter {key}" for key, _ in postgres.parameters),
         ]
 
@@ -183,8 +182,7 @@ def _declared(postgres: PostgresSettings, verifiers: Mapping[str, str]) -> str:
 
 def _password_keys(postgres: PostgresSettings) -> dict[str, str]:
     """Where the credentials keep the password of every role."""
-    others = (*postgres.owners[1:], *(user.name for user in postgres.users))
-    return {postgres.user: "password"} | {name: password_key(name) for name in others}
+    return {name: password_key(name) for name in postgres.roles} | {postgres.user: "password"}
 
 
 def _connection(

@@ -90,6 +90,11 @@ class PostgresSettings(ServiceSettings):
         return tuple(dict.fromkeys(each.owner for each in self.every_database))
 
     @property
+    def roles(self) -> tuple[str, ...]:
+        """Every role that logs in: the owners, the application's first, and the users."""
+        return (*self.owners, *(user.name for user in self.users))
+
+    @property
     def connections(self) -> Mapping[str, tuple[str, str]]:
         """The Secrets that clients bind to: of each the role and the database."""
         further = [(each.name, each.owner, each.name) for each in self.every_database[1:]]
