@@ -13,7 +13,7 @@ from learnflow_infra.diagnosis import evidence, redaction, workloads
 from learnflow_infra.diagnosis.state import Evidence, State, findings_of, is_ready, merged
 from learnflow_infra.diagnosis.symptoms import Symptom, claims_of
 from learnflow_infra.diagnosis.workloads import Objects, Workload
-from learnflow_infra.findings.failures import Failure, Finding, finding
+from learnflow_infra.findings.failures import Failure, Finding, finding, some
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object, at, name_of
@@ -67,8 +67,7 @@ def diagnose(request: Request) -> Report:
 
 
 def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"{', '.join(names[:_MOST_NAMED])}{more}"
+    return some(names, _MOST_NAMED)
 
 
 def _require(kube: Kube, namespace: str, *, named: bool) -> None:

@@ -12,7 +12,7 @@ from learnflow_infra import cluster
 from learnflow_infra.cluster import Provider, candidates, deployments, policies
 from learnflow_infra.commands import Request, reported_cluster
 from learnflow_infra.diagnosis.evidence import explain
-from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.findings.failures import Failure, finding, some
 from learnflow_infra.host import machine, paths
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.host.process import CommandFailed, run
@@ -223,8 +223,7 @@ def _permissions(kube: Kube, namespace: str) -> Iterable[Check]:
 
 
 def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"not {', '.join(names[:_MOST_NAMED])}{more}"
+    return f"not {some(names, _MOST_NAMED)}"
 
 
 def _services(request: Request, kube: Kube) -> Iterable[Check]:

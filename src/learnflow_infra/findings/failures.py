@@ -16,7 +16,7 @@ Only Failures reach a user: who catches one of the others knows which cause it m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from learnflow_infra.findings.causes import CAUSES, Exit
@@ -65,3 +65,9 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """The first names in a sentence, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from learnflow_infra.cluster import deployments
-from learnflow_infra.findings.failures import Failure, finding
+from learnflow_infra.findings.failures import Failure, finding, some
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object, at, text
@@ -37,8 +37,7 @@ def kept(before: Object | None, settings: Settings) -> list[str]:
         former = text(at(before, "data", service.name)).splitlines()
         there = set(service.declared(settings))
         if gone := [x for x in former if x not in there and x.startswith(tuple(service.keeps))]:
-            more = f" and {len(gone) - _MOST_NAMED} more" if len(gone) > _MOST_NAMED else ""
-            named = f"{', '.join(gone[:_MOST_NAMED])}{more}"
+            named = some(gone, _MOST_NAMED)
             notes.append(f"{service.name}: no longer declared, and kept: {named}")
     return notes
 

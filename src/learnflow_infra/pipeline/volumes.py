@@ -11,7 +11,7 @@ import shlex
 import time
 from collections.abc import Iterable, Sequence
 
-from learnflow_infra.findings.failures import Finding, finding
+from learnflow_infra.findings.failures import Finding, finding, some
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object, at, mapping, name_of, text, uid_of
@@ -51,8 +51,7 @@ def left(kube: Kube, namespace: str, services: Iterable[str], deadline: Deadline
 def finding_of(context: str, volumes: Sequence[Object]) -> Finding:
     """The finding of volumes that are left, with what removes them."""
     named = [f"{name_of(v)} ({_phase(v)}, {_storage(v)})" for v in volumes]
-    more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
-    message = f"with their data: {', '.join(named[:_MOST_NAMED])}{more}"
+    message = f"with their data: {some(named, _MOST_NAMED)}"
     names = " ".join(name_of(each) for each in volumes[:_MOST_NAMED])
     remedy = (
         f"Remove the {', the '.join(_storage(each) for each in volumes[:_MOST_NAMED])}; then run "
