@@ -23,7 +23,7 @@ from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.pipeline import apply, credentials, declared
 from learnflow_infra.pipeline.capacity import check_capacity
 from learnflow_infra.pipeline.images import supply, with_loading
-from learnflow_infra.pipeline.prove import prove
+from learnflow_infra.pipeline.prove import from_host, prove
 from learnflow_infra.pipeline.put_back import put_back
 from learnflow_infra.pipeline.reconcile import reconcile
 from learnflow_infra.pipeline.scope import Changes
@@ -155,7 +155,7 @@ def _deploy(
                 unblocked = unblock(kube, settings, parts[0])
                 old = unblocked.kept
                 done += unblocked.replaced + unblock(kube, settings, parts[1]).replaced
-            wait(kube, settings, parts[0], deadline, on_progress, changed=changed)
+            state = wait(kube, settings, parts[0], deadline, on_progress, changed=changed)
             # From the first time that the pods were ready: a slow start has its second proof, too.
             settling = settling or deadline.within(_SETTLING_SECONDS)
         except Failure as failure:
@@ -178,8 +178,13 @@ def _deploy(
             if f"secret/{service.name}-credentials" in inside:
                 secrets = credentials.read(kube, settings, service)
             done += inside
-            wait(kube, settings, parts[1], deadline, lambda _: None, changed=changed)
-            verdict = prove(kube, settings, service, deadline, secrets)
+            with ThreadPoolExecutor(1) as pool:
+                # It goes to the pods themselves, which need not be Ready for that.
+                outer = pool.submit(from_host, kube, settings, service, secrets, deadline)
+                if not state.done:
+                    wait(kube, settings, parts[0], deadline, on_progress, changed=changed)
+                wait(kube, settings, parts[1], deadline, lambda _: None, changed=changed)
+                verdict = prove(kube, settings, service, deadline, secrets, outer)
         except Failure as failure:
             if failure.of_cluster:
                 raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from learnflow_infra.diagnosis.evidence import explain
 from learnflow_infra.diagnosis.shut_out import shut_out
@@ -31,15 +31,17 @@ def prove(
     service: Service,
     deadline: Deadline,
     secrets: Secrets | None = None,
+    outer: Future[None] | None = None,
 ) -> Verdict:
     """Prove a service, or say in the verdict's findings why it is not proved.
 
-    It writes nothing but its probe data. A cluster that cannot be reached is raised, not judged.
+    `outer` is the round trip from the host where it has begun already (`from_host`). Nothing is
+    written but probe data. A cluster that cannot be reached is raised, not judged.
     """
     started = time.monotonic()
     verdict = Verdict(service.name)
     try:
-        _prove(kube, settings, service, deadline, verdict, secrets)
+        _prove(kube, settings, service, deadline, verdict, secrets, outer)
     except Failure as failure:
         if failure.of_cluster:
             raise
@@ -55,6 +57,7 @@ def _prove(
     deadline: Deadline,
     verdict: Verdict,
     secrets: Secrets | None,
+    outer: Future[None] | None,
 ) -> None:
     namespace = settings.cluster.namespace
     with ThreadPoolExecutor(3) as pool:
@@ -81,15 +84,14 @@ def _prove(
         secrets = credentials.read(kube, settings, service)
     verdict.endpoint = ":".join(secrets.connection.get(key, "") for key in ("host", "port"))
 
-    step = deadline.within(ROUND_TRIP_SECONDS, "the round trip", code="service-slow")
-    access = Access(kube, settings, secrets, step)
+    access = _access(kube, settings, secrets, deadline)
     pod, dials = f"{clients.name}-0", service.proof_connections(settings)
     with (
         InCluster(kube, namespace, pod, clients.name, dials) as inside,
         ThreadPoolExecutor(2) as pool,
     ):
-        host = FromHost(kube, namespace, on_localhost(service.host_ports(settings)))
-        inner, outer = (pool.submit(service.prove, access, route) for route in (inside, host))
+        inner = pool.submit(service.prove, access, inside)
+        outer = outer or pool.submit(from_host, kube, settings, service, secrets, deadline)
         try:
             inner.result()
         except Failure as failure:
@@ -98,6 +100,19 @@ def _prove(
                 raise Failure(found, *failure.findings[1:]) from failure
             raise
         outer.result()
+
+
+def from_host(
+    kube: Kube, settings: Settings, service: Service, secrets: Secrets, deadline: Deadline
+) -> None:
+    """The round trip from the host. Raises Failure with the cause."""
+    host = FromHost(kube, settings.cluster.namespace, on_localhost(service.host_ports(settings)))
+    service.prove(_access(kube, settings, secrets, deadline), host)
+
+
+def _access(kube: Kube, settings: Settings, secrets: Secrets, deadline: Deadline) -> Access:
+    step = deadline.within(ROUND_TRIP_SECONDS, "the round trip", code="service-slow")
+    return Access(kube, settings, secrets, step)
 
 
 def no_client(service: Service) -> Finding:

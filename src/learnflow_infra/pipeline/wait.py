@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from learnflow_infra.diagnosis.evidence import explain
 from learnflow_infra.diagnosis.reasons import FOREVER
@@ -12,7 +12,7 @@ from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object, name_of
+from learnflow_infra.kubernetes.objects import Object, at, name_of, objects, uid_of
 from learnflow_infra.services import Part
 from learnflow_infra.settings import Settings
 
@@ -30,22 +30,23 @@ def wait(
     *,
     changed: bool,
 ) -> State:
-    """The state once it is done. Raises Failure with the cause, else `deadline-passed`.
+    """The state once all pods are Ready, or serve and soon will be (`_Starts`), which it does not
+    call done then. Raises Failure with the cause, else `deadline-passed`.
 
     `changed` is whether the workload was just written. A watch that ends is begun again; a state
     that may heal is waited for.
     """
     seen: tuple[int, int] | None = None
     last = State(0, 0, False)
-    grace = _Grace(changed)
+    grace, starts = _Grace(changed), _Starts()
     left = deadline.remaining()
     until = deadline.within(max(left - _LAST_WORDS_SECONDS, left / 2))
     while not until.passed():
-        for last in _round(kube, settings, part, deadline):
+        for last, serves in _round(kube, settings, part, deadline, starts):
             if (last.ready, last.total) != seen:
                 seen = (last.ready, last.total)
                 on_progress(last)
-            if last.done:
+            if last.done or serves:
                 return last
             if grace.over(last):
                 raise Failure(*_explained(kube, settings, part, last).findings)
@@ -57,8 +58,11 @@ def wait(
     raise Failure(passed, *last.findings)
 
 
-def _round(kube: Kube, settings: Settings, part: Part, deadline: Deadline) -> Iterator[State]:
-    """The state at each change for a while; at the end with what events say of what is held up."""
+def _round(
+    kube: Kube, settings: Settings, part: Part, deadline: Deadline, starts: _Starts
+) -> Iterator[tuple[State, bool]]:
+    """The state at each change for a while, and whether it serves; at the end with what events say
+    of what is held up."""
     namespace = settings.cluster.namespace
     pods: dict[str, Object] = {}
     step = deadline.within(_ROUND_SECONDS)
@@ -68,15 +72,17 @@ def _round(kube: Kube, settings: Settings, part: Part, deadline: Deadline) -> It
             pods.pop(name_of(pod), None)
         else:
             pods[name_of(pod)] = pod
+            starts.note(pod)
         workload = kube.get("StatefulSet", namespace, part.name)
         state = judge(part.service, workload, pods.values(), part.pods)
         if state.final or not state.unexplained:
-            yield state
+            serving = judge(part.service, workload, starts.served(pods.values()), part.pods)
+            yield state, serving.done
     workload = kube.get("StatefulSet", namespace, part.name)
     state = judge(part.service, workload, pods.values(), part.pods)
     if state.unexplained:
         state = explain(kube, settings, part, workload, list(pods.values()))
-    yield state
+    yield state, False
 
 
 def _explained(kube: Kube, settings: Settings, part: Part, last: State) -> State:
@@ -89,6 +95,40 @@ def _explained(kube: Kube, settings: Settings, part: Part, last: State) -> State
     except Failure:
         return last
     return state if state.symptoms else last
+
+
+class _Starts:
+    """The pods whose startup probe succeeded while they were watched: they serve.
+
+    That they are Ready, the kubelet says up to a second later: it first looks at all containers
+    again (GetNewerThan in its pod workers).
+    """
+
+    def __init__(self) -> None:
+        self._starting: set[str] = set()
+        self._serving: set[str] = set()
+
+    def note(self, pod: Object) -> None:
+        uid = uid_of(pod)
+        if not _started(pod):
+            self._starting.add(uid)
+            self._serving.discard(uid)
+        elif uid in self._starting:
+            self._starting.remove(uid)
+            self._serving.add(uid)
+
+    def served(self, pods: Iterable[Object]) -> list[Object]:
+        """The same pods, those that serve as Ready ones."""
+        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+        return [
+            {**pod, "status": {**pod["status"], **ready}} if uid_of(pod) in self._serving else pod
+            for pod in pods
+        ]
+
+
+def _started(pod: Object) -> bool:
+    statuses = list(objects(at(pod, "status", "containerStatuses")))
+    return bool(statuses) and all(each.get("started") is True for each in statuses)
 
 
 class _Grace:
