@@ -75,6 +75,8 @@ lock: .venv/developing ## the lock files anew, for what pyproject.toml and requi
 	$(LOCK) requirements/build.in -o requirements/run.lock
 	$(LOCK) requirements/build.in --extra dev -o requirements/dev.lock
 	$(LOCK) --extra supply -o requirements/supply.lock
+	$(BIN)/uv pip compile --quiet --python-version 3.13 --generate-hashes --no-header --no-annotate \
+		$(LOCK_FLAGS) requirements/clients.in -o tests/clients/python.lock
 
 DIST ?= dist
 wheel: .venv/installed ## the package in one file, in dist/

@@ -9,6 +9,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import clients
 from learnflow_infra import image_builder
 from learnflow_infra.cluster.local import build
 from learnflow_infra.findings.failures import Failure
@@ -52,7 +53,11 @@ def main() -> None:
         cluster = pool.submit(build.programs, deadline, say)
         for recipe in (KAFKA, POSTGRES, VALKEY):
             image_builder.archive(recipe, deadline, say)
+        clients.unpacked(deadline)
         cluster.result()
+        with tempfile.TemporaryDirectory() as folder:  # brings the modules, and compiles them
+            for example in clients.IN_GO:
+                clients.build_go(example.code, Path(folder, example.service))
 
 
 if __name__ == "__main__":

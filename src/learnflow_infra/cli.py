@@ -49,6 +49,7 @@ class _Command:
         cluster: bool = False,
         settings: bool = True,
         passes: bool = False,
+        runs: bool = False,
     ) -> None:
         self.help = help_
         self.options = options
@@ -58,6 +59,8 @@ class _Command:
         self.settings = settings
         self.passes = passes
         """Whether what it does not know is for a program that it becomes."""
+        self.runs = runs
+        """Whether a command may follow after `--`, to be run with the logins in its environment."""
 
 
 def _option(name: str, **how: Any) -> tuple[str, dict[str, Any]]:
@@ -100,9 +103,49 @@ COMMANDS = {
         cluster=True,
     ),
     "connect": _Command(
-        "open the ports on localhost until interrupted",
+        "open the ports on localhost until interrupted, or while a command runs",
+        _option(
+            *("--env",),
+            action="store_true",
+            help="run the command after -- with the logins in its environment, as without this",
+        ),
         seconds=float("inf"),
         services=True,
+        cluster=True,
+        runs=True,
+    ),
+    "env": _Command(
+        "print a login as a client's library reads it, with its password",
+        _option(
+            *("--service",),
+            dest="services",
+            action="append",
+            default=[],
+            metavar="SERVICE",
+            help="the service, which may be given again; all if not given",
+        ),
+        _option("--user", metavar="NAME", help="a declared user; the application's if not given"),
+        _option(
+            *("--host",),
+            dest="place",
+            action="store_const",
+            const="host",
+            default="host",
+            help="for this machine, through `connect`; if nothing is said",
+        ),
+        _option(
+            *("--cluster",),
+            dest="place",
+            action="store_const",
+            const="cluster",
+            help="for a pod, with the Secret's certificate at /etc/SERVICE-connection",
+        ),
+        _option(
+            *("--format",),
+            default="env",
+            metavar="FORMAT",
+            help="env, json, properties, pgpass, jdbc, spring, node or python; env if not given",
+        ),
         cluster=True,
     ),
     "psql": _Command(
@@ -152,13 +195,25 @@ def main() -> NoReturn:
 def run(argv: list[str]) -> int:
     """Carry out one command line and return its exit code."""
     try:
-        arguments, rest = parser().parse_known_args(argv)
-        arguments.rest = rest
+        own, run_ = _split(argv)
+        arguments, rest = parser().parse_known_args(own)
+        arguments.rest, arguments.run = rest, run_
         if rest and not arguments.row.passes:
             raise _UsageError(f"unrecognized arguments: {' '.join(rest)}")
     except _UsageError as error:
         return _end(_failed("usage", str(error)), as_json="--json" in argv)
     return _carry_out(arguments, argv)
+
+
+def _split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """This command's own arguments, and the command that follows after `--` where one may."""
+    row = COMMANDS.get(argv[0]) if argv else None
+    if not row or not row.runs or not {"--", "--env"} & set(argv):
+        return argv, []
+    at = argv.index("--") if "--" in argv else len(argv)
+    if argv[at + 1 :]:
+        return argv[:at], argv[at + 1 :]
+    raise _UsageError("no command follows after --")
 
 
 def _carry_out(arguments: argparse.Namespace, argv: list[str]) -> int:
@@ -186,10 +241,13 @@ def _carry_out(arguments: argparse.Namespace, argv: list[str]) -> int:
     _ring_on_signals(bell)
     worker = Thread(target=work, daemon=True)
     worker.start()
-    interrupted = os.read(ears, 1) != _DONE
-    if interrupted:
+    while (rung := os.read(ears, 1)) != _DONE:
         from learnflow_infra.host import interruption, process
 
+        if not process.forward(rung[0]):
+            break
+    interrupted = rung != _DONE
+    if interrupted:
         process.interrupt(_ENDING_SECONDS)
         worker.join(_TIDYING_SECONDS)
         report = Report(arguments.command, findings=interruption.failure().findings)
@@ -324,6 +382,8 @@ def _failed(code: str, message: str, command: str = "") -> Report:
 def _end(report: Report, *, as_json: bool) -> int:
     from learnflow_infra.report import emit
 
+    if report.ended is not None:
+        return report.ended
     try:
         emit(report, as_json=as_json)
     except OSError:  # the pipe's reader or the terminal is gone
@@ -383,7 +443,10 @@ def _add_options(command: argparse.ArgumentParser, row: _Command) -> None:
         command.add_argument(name, **how)
     if row.cluster:
         which = command.add_mutually_exclusive_group()
-        which.add_argument("--cluster", choices=("minikube", "local"), help="the cluster to use")
+        if "--cluster" not in dict(row.options):
+            which.add_argument(
+                "--cluster", choices=("minikube", "local"), help="the cluster to use"
+            )
         which.add_argument(
             "--context", metavar="NAME", help="the context of your kubeconfig to use"
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
+import signal
 import socket
 import ssl
 import subprocess
@@ -18,7 +20,7 @@ import pytest
 
 from report_schema import valid
 
-from .conftest import NAMESPACE, Person
+from .conftest import COMMAND, NAMESPACE, Person
 
 
 @pytest.fixture
@@ -151,3 +153,124 @@ def test_the_services_own_tools_run_with_the_login(deployed: Person) -> None:
         answer = deployed.run(*wrong)
         assert answer.exit_code == 2
         assert said in answer.stdout
+
+
+SHOW = "import os; print(os.environ['PGUSER'], os.environ['KAFKA_SASL_USERNAME'], end='')"
+LOGIN = """
+import os, ssl, pg8000.native
+env = os.environ
+context = ssl.create_default_context(cafile=env["PGSSLROOTCERT"])
+with pg8000.native.Connection(
+    env["PGUSER"], host=env["PGHOST"], port=int(env["PGPORT"]), database=env["PGDATABASE"],
+    password=env["PGPASSWORD"], ssl_context=context, timeout=20,
+) as session:
+    print(session.run("select current_user")[0][0])
+"""
+
+
+def test_a_command_runs_with_the_logins_and_ends_it(deployed: Person) -> None:
+    answer = deployed.run("connect", "--", sys.executable, "-c", f"{SHOW}; raise SystemExit(7)")
+    assert (answer.exit_code, answer.stdout) == (7, "learnflow learnflow"), answer.stderr
+    answer = deployed.run("connect", "--env", "postgres", "--", sys.executable, "-c", LOGIN)
+    assert (answer.exit_code, answer.stdout) == (0, "learnflow\n"), answer.stderr
+    answer = deployed.run("connect", "postgres", "--", sys.executable, "-c", SHOW)
+    assert answer.exit_code == 1
+    assert "KAFKA_SASL_USERNAME" in answer.stderr
+    for wrong, said in (
+        (("connect", "--"), "no command follows after --"),
+        (("connect", "--env"), "no command follows after --"),
+        (("connect", "--", "no-such-program"), "no-such-program: No such file"),
+        (("verify", "--", "true"), "'true' is no service"),
+    ):
+        answer = deployed.run(*wrong)
+        assert answer.exit_code == 2
+        assert said in answer.stdout
+    assert not lingering()
+
+
+TOLD = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(33))
+signal.signal(signal.SIGINT, lambda *_: print("asked", flush=True))
+print("runs", flush=True)
+while True:
+    time.sleep(1)
+"""
+
+
+def test_signals_are_the_commands_own(deployed: Person) -> None:
+    process = deployed.start("connect", "--", sys.executable, "-c", TOLD)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "runs\n"
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "asked\n"
+    process.terminate()
+    process.communicate(timeout=20)
+    assert process.returncode == 33
+    assert not lingering()
+
+
+def test_a_command_ends_with_the_time(deployed: Person) -> None:
+    answer = deployed.run("connect", "--timeout", "3", "--", sys.executable, "-c", TOLD)
+    assert answer.exit_code == 5
+    assert "deadline-passed" in answer.stdout
+    assert not lingering()
+
+
+def lingering() -> list[str]:
+    """Commands of these tests that still run."""
+    found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    words = ("KAFKA_SASL_USERNAME", 'print("asked"')
+    return [line for line in found.stdout.splitlines() if any(word in line for word in words)]
+
+
+def test_a_login_is_printed_in_the_form_that_is_asked_for(deployed: Person) -> None:
+    secret = deployed.secret("postgres-connection")
+    answer = deployed.run("env", "--service", "postgres", "--format", "pgpass")
+    assert answer.exit_code == 0
+    line = f"localhost:15432:learnflow:learnflow:{secret['password']}\n"
+    assert (answer.stdout, answer.stderr) == (line, "")
+    inside = deployed.run("env", "--service", "postgres", "--cluster", "--format", "json")
+    assert json.loads(inside.stdout) == {
+        "host": "postgres.learnflow.svc",
+        "port": 5432,
+        "database": "learnflow",
+        "username": "learnflow",
+        "password": secret["password"],
+        "sslmode": "verify-full",
+        "sslrootcert": "/etc/postgres-connection/ca.crt",
+    }
+    both = json.loads(deployed.run("env", "--format", "node").stdout)
+    assert both["kafka"]["brokers"] == ["localhost:19092"]
+    assert both["postgres"]["ssl"]["ca"].startswith("-----BEGIN CERTIFICATE-----\n")
+    admin = deployed.run("env", "--user", "admin")
+    assert "KAFKA_SASL_USERNAME=admin\n" in admin.stdout
+    assert "PGUSER" not in admin.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--user", "nobody"), "there is no user 'nobody'; there are learnflow, admin"),
+        (
+            ("--service", "kafka", "--format", "jdbc"),
+            "kafka: there is no form 'jdbc'; there are env, json, properties, spring, node, python",
+        ),
+        (("--service", "redis"), "'redis' is no service of the settings"),
+    ],
+)
+def test_a_login_that_is_not_there(deployed: Person, arguments: tuple[str, ...], said: str) -> None:
+    answer = deployed.run("env", *arguments)
+    assert (answer.exit_code, answer.stdout) == (2, "")
+    assert said in answer.stderr
+
+
+def test_a_shell_reads_the_variables(deployed: Person) -> None:
+    script = 'set -a; eval "$("$0" env)"; printf %s "$DATABASE_URL"'
+    argv = ["sh", "-c", script, str(COMMAND)]
+    done = subprocess.run(
+        argv, cwd=deployed.folder, env=deployed.environment, capture_output=True, text=True
+    )
+    password = deployed.secret("postgres-connection")["password"]
+    start = f"postgresql://learnflow:{password}@localhost:15432/learnflow?sslmode=verify-full"
+    assert done.stdout.startswith(start), done.stderr

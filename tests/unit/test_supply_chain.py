@@ -26,7 +26,11 @@ from learnflow_infra.services.postgres.image import RECIPE as POSTGRES
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("lock", sorted(ROOT.glob("requirements/*.lock")), ids=lambda x: x.stem)
+@pytest.mark.parametrize(
+    "lock",
+    [*sorted(ROOT.glob("requirements/*.lock")), ROOT / "tests/clients/python.lock"],
+    ids=lambda x: x.stem,
+)
 def test_every_python_package_is_locked_by_hash(lock: Path) -> None:
     entries = [x for x in re.split(r"\n(?=\S)", lock.read_text()) if not x.startswith("#")]
     for entry in entries:

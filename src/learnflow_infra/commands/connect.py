@@ -1,20 +1,21 @@
-"""`connect`: the services' ports on localhost, until interrupted."""
+"""`connect`: the services' ports on localhost, until interrupted or while a command runs."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import shlex
 import socket
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 from learnflow_infra import cluster
-from learnflow_infra.cluster import Provider
-from learnflow_infra.commands import Request, cluster_line, reported_cluster
+from learnflow_infra.commands import Request, cluster_line, logins, reported_cluster
 from learnflow_infra.diagnosis.state import judge
 from learnflow_infra.findings.failures import Failure, finding
-from learnflow_infra.host import interruption, paths
+from learnflow_infra.host import interruption, process
+from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.listener import Listener
@@ -31,7 +32,8 @@ _NO_SUCH_ADDRESS = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
 def connect(request: Request) -> Report:
-    """Open the ports, show a report of what a client needs, and serve until interrupted.
+    """Open the ports, show a report of what a client needs, and serve until interrupted; or run a
+    command with the logins in its environment, and end as it does.
 
     Each connection is a port-forward of its own, so that a restarted pod breaks no later one.
     """
@@ -44,6 +46,7 @@ def connect(request: Request) -> Report:
     ):
         hints = {}
         lines = []
+        variables: dict[str, str] = {}
         for service in request.services:
             _require_deployed(kube, settings, service)
             secrets = credentials.read(kube, settings, service)
@@ -54,8 +57,11 @@ def connect(request: Request) -> Report:
             for port in ports:
                 for listener in _listeners(service, route, port):
                     open_.enter_context(listener)
-            certificate = secrets.connection.get("ca.crt")
-            file = _authority_file(provider, settings, certificate) if certificate else ""
+            if request.options["run"]:
+                forms = logins.on_host(provider, settings, service, secrets.connection)
+                variables |= cast("Mapping[str, str]", forms["env"])
+                continue
+            file = logins.authority_file(provider, settings, secrets.connection)
             hint = dict(service.client_hint(settings, file))
             secret = f"{service.name}-connection"
             hints[service.name] = hint | {"secret": secret}
@@ -63,6 +69,8 @@ def connect(request: Request) -> Report:
             if "user" in hint:
                 command = _password_command(provider.context, namespace, secret)
                 lines.append(f"  password: {command}")
+        if command := request.options["run"]:
+            return Report("connect", ended=_run(command, variables, kube, deadline))
         lines.append(cluster_line(provider, settings))
         lines.append("open until interrupted (Ctrl-C)")
         request.show(
@@ -77,6 +85,26 @@ def connect(request: Request) -> Report:
             deadline.remaining()
             kube.require_alive()
         raise interruption.failure()
+
+
+def _run(
+    command: Sequence[str], variables: Mapping[str, str], kube: Kube, deadline: Deadline
+) -> int:
+    """Run a command to its end; its exit code, as shells tell it. Raises Failure(usage), and what
+    ends the connections, after ending the command."""
+    try:
+        child = process.attach(command, variables)
+    except OSError as error:
+        raise Failure(finding("usage", f"{command[0]}: {error.strerror}")) from error
+    try:
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = child.wait(1)
+                return code if code >= 0 else 128 - code
+            deadline.remaining()
+            kube.require_alive()
+    finally:
+        process.detach(child)
 
 
 def _require_deployed(kube: Kube, settings: Settings, service: Service) -> None:
@@ -95,20 +123,6 @@ def _password_command(context: str, namespace: str, secret: str) -> str:
     """What prints the password, as a line for a shell."""
     kubectl = ("kubectl", "--context", context, "-n", namespace, "get", "secret", secret)
     return f"{shlex.join((*kubectl, '-o', 'jsonpath={.data.password}'))} | base64 -d"
-
-
-def _authority_file(provider: Provider, settings: Settings, certificate: str) -> str:
-    """Leave the authority's certificate where a client can name it, and say where."""
-    folder = paths.cache() / "authorities"
-    place = hashlib.sha256(provider.context.encode()).hexdigest()[:8]
-    file = folder / f"{settings.cluster.namespace}-{place}.crt"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        paths.write(file, certificate)
-    except OSError as error:
-        message = f"{error.filename or folder}: {error.strerror}"
-        raise Failure(finding("folder-unwritable", message)) from error
-    return str(file)
 
 
 def _listeners(service: Service, route: FromHost, port: int) -> Iterator[Listener]:

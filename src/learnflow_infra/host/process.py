@@ -19,6 +19,8 @@ from learnflow_infra.host.deadline import Deadline
 
 _started: weakref.WeakSet[subprocess.Popen[bytes]] = weakref.WeakSet()
 _starting = threading.Lock()
+_attached: subprocess.Popen[bytes] | None = None
+_DETACH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,37 @@ def start(
         )
         _started.add(process)
     return process
+
+
+def attach(argv: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the user's own command, with this one's streams and in its group, so that what is
+    typed at the terminal reaches it; signals are its own from now on (`forward`). Raises OSError.
+    """
+    global _attached
+    _attached = subprocess.Popen(list(argv), env={**os.environ, **env})
+    return _attached
+
+
+def forward(number: int) -> bool:
+    """Pass a signal on to the user's command; whether there is one."""
+    if _attached is None:
+        return False
+    # What was typed has reached it already.
+    if not (number == signal.SIGINT and os.isatty(0)):
+        with contextlib.suppress(OSError):  # it has just ended
+            _attached.send_signal(number)
+    return True
+
+
+def detach(process: subprocess.Popen[bytes]) -> None:
+    """End the user's command if it still runs: asked first, killed after some seconds."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_DETACH_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def end(process: subprocess.Popen[bytes], grace: float = 1.0) -> None:

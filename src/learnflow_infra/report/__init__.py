@@ -26,7 +26,7 @@ _MOST_CHANGES = 2
 _MOST_BYTES = 2000
 _MOST_JSON_BYTES = 4000
 _MOST_PROGRESS = 100
-_PRINTING = ("render", "role")  # manifests
+_PRINTING = ("render", "role", "env")  # what other programs read
 # How long a string and how many members of a list or object may be, tried in this order.
 _CUTS = ((1000, 100), (400, 50), (200, 20), (80, 10), (40, 8))
 
@@ -64,6 +64,8 @@ class Report:
     rest: str = ""
     """What the user asked for beside it."""
     seconds: float = 0.0
+    ended: int | None = None
+    """The exit code of the user's own command that ran, which has said all there is to say."""
 
     @property
     def all_findings(self) -> list[Finding]:
@@ -154,7 +156,7 @@ def to_json(report: Report) -> str:
         body["changed"] = list(report.changed)
     body |= report.details
     text = _compact(body)
-    if report.command == "render":  # what it is asked for is the whole
+    if report.command in _PRINTING:  # what it is asked for is the whole
         return text
     for characters, members in _CUTS:
         if len(text) <= _MOST_JSON_BYTES:
@@ -244,7 +246,7 @@ def wants_color(stream: TextIO) -> bool:
 
 def emit(report: Report, *, as_json: bool) -> None:
     """Print a report to standard output, and the rest to standard error."""
-    # What is piped into kubectl are manifests, or nothing.
+    # What is piped into another program is what it reads, or nothing.
     piped = report.command in _PRINTING and bool(report.all_findings) and not as_json
     stream = sys.stderr if piped else sys.stdout
     text = to_json(report) if as_json else to_text(report, wants_color(stream))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from learnflow_infra.findings.causes import Cause
 from learnflow_infra.host.deadline import Deadline
@@ -16,6 +16,9 @@ from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import Route
 from learnflow_infra.settings import Settings
 from learnflow_infra.settings.service import ServiceSettings
+
+# A login in one library's form: variables or an object, or lines of text.
+Form = Mapping[str, Any] | str
 
 # A server that is Ready and does not answer a login for so long does not answer at all.
 ANSWER_SECONDS = 8.0
@@ -143,6 +146,16 @@ class Service(Protocol):
 
     def tools(self, settings: Settings) -> Mapping[str, Sequence[str]]:
         """Its own tools in the client's pod, by short names: each a command with the login."""
+        ...
+
+    def forms(
+        self, settings: Settings, connection: Mapping[str, str], authority: str, *, host: bool
+    ) -> Mapping[str, Form]:
+        """A login in the forms that clients' libraries read, by the forms' names; `env` is one.
+
+        `connection` are the values of its Secret, whose certificate lies in the file `authority`;
+        `host` asks for the addresses that `connect` opens.
+        """
         ...
 
     def load_client(self) -> None:

@@ -11,7 +11,7 @@ from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import Route
-from learnflow_infra.services import Access
+from learnflow_infra.services import Access, Form
 from learnflow_infra.services.shared import authority, probe_names
 from learnflow_infra.settings import Settings
 from learnflow_valkey.causes import CAUSES
@@ -150,6 +150,22 @@ class Valkey:
         valkey = settings.of(ValkeySettings)
         hint = {"host": "localhost", "port": str(valkey.host_port), "user": valkey.user}
         return hint | ({"cacert": authority} if authority else {})
+
+    def forms(
+        self, settings: Settings, connection: Mapping[str, str], authority: str, *, host: bool
+    ) -> Mapping[str, Form]:
+        name, port = connection["host"], connection["port"]
+        if host:
+            name, port = "localhost", str(settings.of(ValkeySettings).host_port)
+        return {
+            "env": {
+                "VALKEY_HOST": name,
+                "VALKEY_PORT": port,
+                "VALKEY_USER": connection["username"],
+                "VALKEY_PASSWORD": connection["password"],
+                **({"VALKEY_CA": authority} if authority else {}),
+            }
+        }
 
     def declared(self, settings: Settings) -> Sequence[str]:
         return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from learnflow_infra.services.kafka.settings import ADMIN, NODE, KafkaSettings
+from learnflow_infra.services.shared import properties
 from learnflow_infra.settings import Settings, mebibytes
 
 SCRAM, PLAIN = "SCRAM-SHA-512", "PLAIN"
@@ -210,15 +211,7 @@ def client_properties(connection: Mapping[str, str]) -> str:
     values = {key: connection[key] for key in keys}
     if authority := connection.get("ca.crt"):
         values |= {"ssl.truststore.type": "PEM", "ssl.truststore.certificates": authority}
-    return _lines({key: _escaped(value) for key, value in values.items()})
-
-
-def _escaped(text: str) -> str:
-    """A value that stays one in java.util.Properties' syntax, read as Latin-1."""
-    line = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")
-    units = line.encode("utf-16-be")
-    codes = [int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2)]
-    return "".join(chr(each) if 0x20 <= each < 0x7F else f"\\u{each:04x}" for each in codes)
+    return properties.lines(values)
 
 
 def _lines(values: Mapping[str, object]) -> str:

@@ -12,8 +12,8 @@ from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import FromHost, Route
-from learnflow_infra.services import Access, password_key
-from learnflow_infra.services.kafka import config, objects, proof, users
+from learnflow_infra.services import Access, Form, password_key
+from learnflow_infra.services.kafka import config, forms, objects, proof, users
 from learnflow_infra.services.kafka.causes import CAUSES
 from learnflow_infra.services.kafka.client import application, bound, connected
 from learnflow_infra.services.kafka.config import (
@@ -107,6 +107,12 @@ class Kafka:
         values["client.properties"] = config.client_properties(values)
         kind = "servicebinding.io/kafka"
         return manifests.secret(settings, "kafka", secret, values, kind=kind)
+
+    def forms(
+        self, settings: Settings, connection: Mapping[str, str], authority: str, *, host: bool
+    ) -> Mapping[str, Form]:
+        on_host = {"bootstrap.servers": ",".join(self._localhost(settings))} if host else {}
+        return forms.forms({**connection, **on_host}, authority)
 
     def declared(self, settings: Settings) -> Sequence[str]:
         kafka = settings.of(KafkaSettings)

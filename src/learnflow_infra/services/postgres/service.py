@@ -8,7 +8,6 @@ import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 from learnflow_infra.findings.failures import Failure
 from learnflow_infra.host.deadline import Deadline
@@ -16,12 +15,13 @@ from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object
 from learnflow_infra.kubernetes.routes import Route
-from learnflow_infra.services import Access, password_key
+from learnflow_infra.services import Access, Form, password_key
 from learnflow_infra.services.postgres import (
     certificate,
     data_age,
     databases,
     errors,
+    forms,
     initialisation,
     objects,
     parameters,
@@ -96,6 +96,13 @@ class Postgres:
         if not authority:
             return hint | {"sslmode": "disable"}
         return hint | {"sslmode": "verify-full", "sslrootcert": authority}
+
+    def forms(
+        self, settings: Settings, connection: Mapping[str, str], authority: str, *, host: bool
+    ) -> Mapping[str, Form]:
+        postgres = settings.of(PostgresSettings)
+        on_host = {"host": "localhost", "port": str(postgres.host_port)} if host else {}
+        return forms.forms({**connection, **on_host}, authority)
 
     def declared(self, settings: Settings) -> Sequence[str]:
         postgres = settings.of(PostgresSettings)
@@ -190,21 +197,19 @@ def _connection(
 ) -> Object:
     host = f"postgres.{settings.cluster.namespace}.svc"
     mode = "verify-full" if authority else "disable"
-    login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    login = {
+        **{"host": host, "port": str(PORT), "database": database},
+        **{"username": user, "password": password},
+    }
     values = {
         "type": "postgresql",
         "provider": "learnflow-infra",
-        "host": host,
-        "port": str(PORT),
-        "username": user,
-        "password": password,
-        "database": database,
+        **login,
         "dbname": database,
         "sslmode": mode,
-        "uri": f"postgresql://{login}@{host}:{PORT}/{database}?sslmode={mode}",
-        "jdbc-uri": f"jdbc:postgresql://{host}:{PORT}/{database}"
-        f"?user={quote(user, safe='')}&password={quote(password, safe='')}&sslmode={mode}",
-        "pgpass": ":".join(map(_in_pgpass, (host, str(PORT), database, user, password))),
+        "uri": forms.uri(login, {"sslmode": mode}),
+        "jdbc-uri": forms.jdbc(login, {"sslmode": mode}),
+        "pgpass": forms.pgpass(login),
         # https://www.postgresql.org/docs/current/libpq-pgservice.html
         "pg_service.conf": f"[learnflow]\nhost={host}\nport={PORT}\ndbname={database}\n"
         f"user={user}\npassword={password}\nsslmode={mode}\n",
@@ -213,11 +218,6 @@ def _connection(
         values["ca.crt"] = authority
     kind = "servicebinding.io/postgresql"
     return manifests.secret(settings, "postgres", name, values, kind=kind)
-
-
-def _in_pgpass(field: str) -> str:
-    """A field of libpq's password file, https://www.postgresql.org/docs/current/libpq-pgpass.html"""
-    return field.replace("\\", "\\\\").replace(":", "\\:")
 
 
 def scram_verifier(password: str) -> str:

@@ -1,0 +1,241 @@
+"""The examples of the skills' references run as they stand there, with the clients that people use:
+in a pod of the references' manifest, and on the host through `connect`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+import clients
+from clients import Example
+from learnflow_infra.cluster.local import LocalCluster
+from learnflow_infra.host import paths
+from learnflow_infra.host.deadline import Deadline
+from learnflow_infra.host.x509 import Authority
+from learnflow_infra.services import registry
+
+from . import probes
+from .conftest import Person
+
+SPACE = "clients"
+EXAMPLES = {
+    "confluent-kafka": Example("kafka", "python", 0),
+    "aiokafka": Example("kafka", "python", 1),
+    "kafkajs": Example("kafka", "node", 0),
+    "franz-go": Example("kafka", "go", 0),
+    "kafka-clients": Example("kafka", "java", 0),
+    "psycopg": Example("postgres", "python", 0),
+    "asyncpg": Example("postgres", "python", 1),
+    "node-postgres": Example("postgres", "node", 0),
+    "pgx": Example("postgres", "go", 0),
+    "pgjdbc": Example("postgres", "java", 0),
+}
+SPRING = {
+    "spring-kafka": Example("kafka", "java", 1),
+    "spring-jdbc": Example("postgres", "java", 1),
+}
+TOPIC = "learnflow.events"
+FOREIGN = "/tmp/foreign.crt"
+_RUN = {
+    "python": 'exec python3 -c "$0"',
+    "javascript": 'exec node -e "$0"',
+    "java": 'printf %s "$0" > /tmp/Example.java && exec java /tmp/Example.java',
+}
+# What the machine beside the cluster is: the image's root, with the authority's certificate.
+_BESIDE = """
+mount --rbind /dev "$0/dev" && mount -t proc proc "$0/proc" && mount -t tmpfs tmpfs "$0/tmp"
+mkdir -p "$0$1" && mount --bind "$1" "$0$1" && root=$0 && shift && exec chroot "$root" "$@"
+"""
+_SPRING_START = """
+import org.springframework.boot.*;
+import org.springframework.boot.autoconfigure.*;
+import org.springframework.boot.autoconfigure.jdbc.DataSourceAutoConfiguration;
+import org.springframework.boot.builder.SpringApplicationBuilder;
+"""
+_SPRING_RUN = """
+var context = new SpringApplicationBuilder(App.class).bannerMode(Banner.Mode.OFF).run(arguments)
+"""
+SPRING_APPS = {
+    "spring-kafka": f"""{_SPRING_START}
+import java.time.Duration;
+import java.util.List;
+import org.springframework.kafka.core.*;
+
+@EnableAutoConfiguration(exclude = DataSourceAutoConfiguration.class)
+class App {{
+    public static void main(String[] arguments) throws Exception {{
+        try ({_SPRING_RUN};
+                var consumer = context.getBean(ConsumerFactory.class).createConsumer()) {{
+            context.getBean(KafkaTemplate.class).send("{TOPIC}", "hello from spring-kafka").get();
+            consumer.subscribe(List.of("{TOPIC}"));
+            var records = consumer.poll(Duration.ofSeconds(1));
+            while (records.isEmpty()) records = consumer.poll(Duration.ofSeconds(1));
+            System.out.println(((org.apache.kafka.clients.consumer.ConsumerRecord<?, ?>)
+                    records.iterator().next()).value());
+        }}
+    }}
+}}
+""",
+    "spring-jdbc": f"""{_SPRING_START}
+import org.springframework.jdbc.core.JdbcTemplate;
+
+@EnableAutoConfiguration
+class App {{
+    public static void main(String[] arguments) {{
+        try ({_SPRING_RUN}) {{
+            System.out.println(context.getBean(JdbcTemplate.class).queryForObject(
+                    "select 'hello from spring-jdbc'", String.class));
+        }}
+    }}
+}}
+""",
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A place where clients run: a pod, or the host."""
+
+    person: Person
+    root: Path
+    pods: bool
+
+    def run(
+        self, service: str, argv: Sequence[str], *, seconds: float = 60, program: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """The command there with the service's login; of Go's a program that the host has."""
+        beside = ["timeout", "-s", "KILL", f"{seconds:g}"]
+        settings = [f"{key}={value}" for key, value in clients.ENVIRONMENT.items()]
+        if self.pods:
+            exec_ = ("exec", "-i", "-n", SPACE, f"{service}-example", "--")
+            command = self.person.kubectl_command(*exec_, *beside, *argv)
+        elif program:
+            command = self._connected(service, *beside, *argv)
+        else:
+            authorities = str(paths.cache() / "authorities")
+            chroot = ("unshare", "--mount", "sh", "-ec", _BESIDE, str(self.root), authorities)
+            command = self._connected(service, *beside, *chroot, "env", *settings, *argv)
+        return subprocess.run(
+            command,
+            cwd=self.person.folder,
+            env=self.person.environment,
+            stdin=program.open("rb") if program and self.pods else subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds + 60,
+        )
+
+    def _connected(self, service: str, *argv: str) -> list[str]:
+        from .conftest import COMMAND
+
+        return [str(COMMAND), "connect", service, "--", *argv]
+
+
+@pytest.fixture(scope="module")
+def deployment(person: Person) -> Iterator[Person]:
+    """Both services in a namespace with a topic for each client."""
+    names = [*EXAMPLES, *SPRING]
+    topics = "".join(
+        f'[[kafka.topics]]\nname = "learnflow.{name}.{place}"\npartitions = 1\n'
+        for name in names
+        for place in ("pod", "host")
+    )
+    person.settings(f'[cluster]\nnamespace = "{SPACE}"\n{topics}')
+    LocalCluster().load(clients.archive(Deadline(60)), Deadline(120))
+    answer = person.run("up")
+    assert answer.exit_code == 0, answer.stdout
+    for service in ("kafka", "postgres"):
+        probes.apply(person, manifest(service))
+    probes.await_ready(person, SPACE)
+    yield person
+    answer = person.administer("down", "--purge", "--yes")
+    assert answer.exit_code == 0, answer.stdout
+    person.kubectl("delete", "namespace", SPACE, "--ignore-not-found", "--wait=true")
+    person.settings("")
+
+
+def manifest(service: str) -> dict[str, object]:
+    """The reference's pod, with the image that is at hand."""
+    text = Example(service, "manifest", 0).code
+    text = text.replace("namespace: learnflow\n", f"namespace: {SPACE}\n")
+    text = text.replace("image: example:1", f"image: {clients.REFERENCE}")
+    pod: dict[str, object] = yaml.safe_load(text)
+    return pod
+
+
+@pytest.fixture(params=["pod", "host"])
+def machine(deployment: Person, request: pytest.FixtureRequest) -> Machine:
+    root = clients.unpacked(Deadline(60))
+    return Machine(deployment, root, pods=request.param == "pod")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_runs(machine: Machine, name: str, tmp_path: Path) -> None:
+    done = run(machine, name, tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"hello from {name}\n"), done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_checks_the_server(deployment: Person, name: str, tmp_path: Path) -> None:
+    """Told of another authority, it does not get through."""
+    place = Machine(deployment, clients.unpacked(Deadline(60)), pods=True)
+    service = EXAMPLES[name].service
+    certificate = Authority.new("foreign", 1).pair.certificate
+    write = ("sh", "-c", f'printf %s "$0" > {FOREIGN}', certificate)
+    assert place.run(service, write).returncode == 0
+    done = run(place, name, tmp_path, foreign=True)
+    assert done.returncode != 0
+    assert "hello" not in done.stdout
+
+
+def run(
+    machine: Machine, name: str, folder: Path, *, foreign: bool = False
+) -> subprocess.CompletedProcess[str]:
+    example = EXAMPLES[name]
+    place = "pod" if machine.pods else "host"
+    code = example.code.replace(TOPIC, f"learnflow.{name}.{place}")
+    change = ["env", f"KAFKA_SSL_CA_LOCATION={FOREIGN}", f"PGSSLROOTCERT={FOREIGN}"]
+    ahead, seconds = (change, 10) if foreign else ([], 60)
+    if example.language != "go":
+        argv = [*ahead, "sh", "-c", _RUN[example.language], code]
+        return machine.run(example.service, argv, seconds=seconds)
+    program = folder / "example"
+    clients.build_go(code, program)
+    argv = [*ahead, str(program)]
+    if machine.pods:
+        argv = [*ahead, "sh", "-c", "cat > /tmp/example && chmod +x /tmp/example && /tmp/example"]
+    return machine.run(example.service, argv, seconds=seconds, program=program)
+
+
+@pytest.mark.parametrize("name", SPRING)
+def test_a_spring_boot_application_runs_with_the_references_properties(
+    machine: Machine, name: str
+) -> None:
+    place = "pod" if machine.pods else "host"
+    topic = f"learnflow.{name}.{place}"
+    script = (
+        'printf %s "$0" > /tmp/App.java; printf %s "$1" > /tmp/application.properties; '
+        "exec java /tmp/App.java --spring.config.location=/tmp/application.properties "
+        "--logging.level.root=ERROR"
+    )
+    app = SPRING_APPS[name].replace(TOPIC, topic)
+    done = machine.run(SPRING[name].service, ["sh", "-c", script, app, SPRING[name].code])
+    assert (done.returncode, done.stdout) == (0, f"hello from {name}\n"), done.stderr[-2000:]
+
+
+def test_every_block_of_the_references_is_one_that_a_test_runs() -> None:
+    run_here = {(each.service, each.code) for each in (*EXAMPLES.values(), *SPRING.values())}
+    for service in ("kafka", "postgres"):
+        run_here.add((service, Example(service, "manifest", 0).code))
+        skill = registry.find(service).skill
+        assert skill is not None
+        for page in ("manifest", "python", "node", "go", "java"):
+            text = (skill / f"references/{page}.md").read_text()
+            for block in re.findall(r"```\w+\n(.*?)```", text, re.DOTALL):
+                assert (service, block) in run_here
