@@ -21,7 +21,7 @@ from learnflow_infra.host.x509 import Authority
 from learnflow_infra.services import registry
 
 from . import probes
-from .conftest import Person
+from .conftest import COMMAND, Answer, Person
 
 SPACE = "clients"
 EXAMPLES = {
@@ -40,6 +40,7 @@ SPRING = {
     "spring-kafka": Example("kafka", "java", 1),
     "spring-jdbc": Example("postgres", "java", 1),
 }
+PRISMA = [Example("postgres", "prisma", place) for place in range(3)]
 TOPIC = "learnflow.events"
 FOREIGN = "/tmp/foreign.crt"
 _RUN = {
@@ -108,7 +109,7 @@ class Machine:
 
     def run(
         self, service: str, argv: Sequence[str], *, seconds: float = 60, program: Path | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    ) -> Answer:
         """The command there with the service's login; of Go's a program that the host has."""
         beside = ["timeout", "-s", "KILL", f"{seconds:g}"]
         settings = [f"{key}={value}" for key, value in clients.ENVIRONMENT.items()]
@@ -121,19 +122,17 @@ class Machine:
             authorities = str(paths.cache() / "authorities")
             chroot = ("unshare", "--mount", "sh", "-ec", _BESIDE, str(self.root), authorities)
             command = self._connected(service, *beside, *chroot, "env", *settings, *argv)
-        return subprocess.run(
+        done = subprocess.run(
             command,
             cwd=self.person.folder,
             env=self.person.environment,
-            stdin=program.open("rb") if program and self.pods else subprocess.DEVNULL,
+            input=program.read_bytes() if program and self.pods else b"",
             capture_output=True,
-            text=True,
             timeout=seconds + 60,
         )
+        return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def _connected(self, service: str, *argv: str) -> list[str]:
-        from .conftest import COMMAND
-
         return [str(COMMAND), "connect", service, "--", *argv]
 
 
@@ -146,7 +145,8 @@ def deployment(person: Person) -> Iterator[Person]:
         for name in names
         for place in ("pod", "host")
     )
-    person.settings(f'[cluster]\nnamespace = "{SPACE}"\n{topics}')
+    settings = f'[cluster]\nnamespace = "{SPACE}"\n[postgres]\ncreatedb = true\n'
+    person.settings(settings + topics)
     LocalCluster().load(clients.archive(Deadline(60)), Deadline(120))
     answer = person.run("up")
     assert answer.exit_code == 0, answer.stdout
@@ -177,8 +177,7 @@ def machine(deployment: Person, request: pytest.FixtureRequest) -> Machine:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_runs(machine: Machine, name: str, tmp_path: Path) -> None:
-    done = run(machine, name, tmp_path)
-    assert (done.returncode, done.stdout) == (0, f"hello from {name}\n"), done.stderr[-2000:]
+    require_greeting(run(machine, name, tmp_path), name)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -188,15 +187,18 @@ def test_an_example_checks_the_server(deployment: Person, name: str, tmp_path: P
     service = EXAMPLES[name].service
     certificate = Authority.new("foreign", 1).pair.certificate
     write = ("sh", "-c", f'printf %s "$0" > {FOREIGN}', certificate)
-    assert place.run(service, write).returncode == 0
+    assert place.run(service, write).exit_code == 0
     done = run(place, name, tmp_path, foreign=True)
-    assert done.returncode != 0
+    assert done.exit_code != 0
     assert "hello" not in done.stdout
 
 
-def run(
-    machine: Machine, name: str, folder: Path, *, foreign: bool = False
-) -> subprocess.CompletedProcess[str]:
+def require_greeting(done: Answer, name: str) -> None:
+    assert done.exit_code == 0, done.stderr[-2000:]
+    assert f"hello from {name}" in done.stdout.splitlines()  # Java's libraries log beside it
+
+
+def run(machine: Machine, name: str, folder: Path, *, foreign: bool = False) -> Answer:
     example = EXAMPLES[name]
     place = "pod" if machine.pods else "host"
     code = example.code.replace(TOPIC, f"learnflow.{name}.{place}")
@@ -226,16 +228,36 @@ def test_a_spring_boot_application_runs_with_the_references_properties(
     )
     app = SPRING_APPS[name].replace(TOPIC, topic)
     done = machine.run(SPRING[name].service, ["sh", "-c", script, app, SPRING[name].code])
-    assert (done.returncode, done.stdout) == (0, f"hello from {name}\n"), done.stderr[-2000:]
+    require_greeting(done, name)
+
+
+_PRISMA_RUN = """
+mkdir /tmp/prisma; cd /tmp/prisma; ln -s /clients/node/node_modules node_modules
+printf %s "$0" > schema.prisma; printf %s "$1" > prisma.config.ts; printf %s "$2" > example.js
+export CHECKPOINT_DISABLE=1
+node node_modules/prisma/build/index.js migrate dev --name first >&2 && node example.js
+"""
+
+
+def test_prisma_migrates_with_a_shadow_database(machine: Machine) -> None:
+    blocks = [example.code for example in PRISMA]
+    done = machine.run("postgres", ["sh", "-c", _PRISMA_RUN, *blocks])
+    require_greeting(done, "prisma")
+    clean = 'drop table "Example", "_prisma_migrations"; select datname from pg_database'
+    left = machine.person.run("psql", "-qtAc", clean)
+    assert (left.exit_code, "shadow" in left.stdout) == (0, False), left.stderr
 
 
 def test_every_block_of_the_references_is_one_that_a_test_runs() -> None:
-    run_here = {(each.service, each.code) for each in (*EXAMPLES.values(), *SPRING.values())}
+    run_here = {
+        (each.service, each.code) for each in (*EXAMPLES.values(), *SPRING.values(), *PRISMA)
+    }
     for service in ("kafka", "postgres"):
         run_here.add((service, Example(service, "manifest", 0).code))
         skill = registry.find(service).skill
         assert skill is not None
-        for page in ("manifest", "python", "node", "go", "java"):
-            text = (skill / f"references/{page}.md").read_text()
+        pages = set((skill / "references").glob("*.md"))
+        for page in pages - {skill / f"references/{x}.md" for x in ("connection", "settings")}:
+            text = page.read_text()
             for block in re.findall(r"```\w+\n(.*?)```", text, re.DOTALL):
                 assert (service, block) in run_here
