@@ -233,13 +233,13 @@ def test_a_spring_boot_application_runs_with_the_references_properties(
 _PRISMA_RUN = """
 mkdir /tmp/prisma; cd /tmp/prisma; ln -s /clients/node/node_modules node_modules
 printf %s "$0" > schema.prisma; printf %s "$1" > example.js
-export CHECKPOINT_DISABLE=1
+export CHECKPOINT_DISABLE=1 PRISMA_SCHEMA_ENGINE_BINARY=/bin/true
 node node_modules/prisma/build/index.js generate >&2 && node example.js
 """
 
 
 def test_prisma_s_client_runs(machine: Machine) -> None:
-    """Its migrations need an engine that is in no package registry."""
+    """Its migrations need an engine that is in no package registry, and that nothing here runs."""
     blocks = [example.code for example in PRISMA]
     done = machine.run("postgres", ["sh", "-c", _PRISMA_RUN, *blocks])
     require_greeting(done, "prisma")
