@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from learnflow_infra.cluster.local import LocalCluster, layout
-from learnflow_infra.kubernetes.manifests import CLIENT_LABEL
+from learnflow_infra.settings import SecuritySettings
 
 from . import probes
 from .conftest import ADMINISTRATOR, NAMESPACE, Person
@@ -20,7 +20,7 @@ from .machine import eventually
 from .probes import REACHED, REFUSED
 
 ELSEWHERE = "not-the-scopes"
-LABELLED = {CLIENT_LABEL: "true"}
+LABELLED = SecuritySettings().client_labels
 CLIENT, STRANGER = (NAMESPACE, "client"), (NAMESPACE, "stranger")
 FOREIGNER = (ELSEWHERE, "client")
 OPEN = ["kafka.learnflow.svc:9092", "postgres.learnflow.svc:5432"]

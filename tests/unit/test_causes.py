@@ -43,6 +43,8 @@ TRIED = {
     "certificate-ending": "test_a_certificate_is_checked_and_renewed_while_the_server_runs",
     "certificate-expired": "test_a_certificate_is_checked_and_renewed_while_the_server_runs",
     "certificate-name": "test_a_certificate_is_checked_and_renewed_while_the_server_runs",
+    "client-login-old": ("test_an_application_with_an_old_login_is_told_of_and_the_remedy_helps"),
+    "client-unlabelled": ("test_an_application_without_the_label_is_told_of_and_the_remedy_helps"),
     "cluster-not-running": "test_a_restart_of_the_cluster_keeps_the_services_and_their_data",
     "credential-plugin-failed": "test_a_plugin_that_fails_is_told_with_its_last_words",
     "credential-plugin-missing": (
@@ -72,6 +74,7 @@ ABOUT_OTHERS = "it names what to look at in a workload that is not ours"
 UNTRIED = {
     "api-error": "an answer of the API server's that nothing is known about has no known remedy",
     "certificate-pending": "no test brings it about",
+    "client-service-links": ABOUT_OTHERS,
     "container-run": "it names what to look at where a runtime starts no container",
     "image-pull-slow": "the container runtime gives a pull that stands still up after minutes",
     "image-build-failed": "a test reaches no registry, and each run before the tests is the remedy",

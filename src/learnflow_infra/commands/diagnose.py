@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from learnflow_infra import cluster
 from learnflow_infra.commands import Request, cluster_line, reported_cluster
-from learnflow_infra.diagnosis import evidence, redaction, workloads
+from learnflow_infra.diagnosis import clients, evidence, redaction, workloads
 from learnflow_infra.diagnosis.state import Evidence, State, findings_of, is_ready, merged
 from learnflow_infra.diagnosis.symptoms import Symptom, claims_of
 from learnflow_infra.diagnosis.workloads import Objects, Workload
@@ -41,10 +40,13 @@ def diagnose(request: Request) -> Report:
     provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
     with request.api(provider) as kube:
         _require(kube, settings.cluster.namespace, named=named)
-        listed = _listed(kube, settings.cluster.namespace)
+        listed = kube.list_each(_KINDS, settings.cluster.namespace)
         states = _services(request, settings, kube, listed, always=not named)
         others = [each for each in workloads.found(listed) if not _is_service(each.kind, each.item)]
         findings = [each for state in states for each in state.findings]
+        if states:
+            secrets = kube.list("Secret", settings.cluster.namespace, manifests.SCOPE_SELECTOR)
+            findings += clients.findings(settings, others, secrets)
         findings += _others(kube, settings.cluster.namespace, listed, others)
     living = [each for each in listed["Pod"] if at(each, "status", "phase") not in _ENDED]
     unready = sorted(name_of(each) for each in living if not is_ready(each))
@@ -77,12 +79,6 @@ def _require(kube: Kube, namespace: str, *, named: bool) -> None:
             raise Failure(finding("namespace-missing", f"there is no namespace {namespace}"))
     elif at(found, "metadata", "deletionTimestamp"):
         raise Failure(finding("namespace-terminating", f"namespace {namespace} is being deleted"))
-
-
-def _listed(kube: Kube, namespace: str) -> Objects:
-    with ThreadPoolExecutor(len(_KINDS)) as pool:
-        listed = pool.map(lambda kind: kube.list(kind, namespace), _KINDS)
-        return dict(zip(_KINDS, listed, strict=True))
 
 
 def _is_service(kind: str, item: Object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from learnflow_infra import cluster
 from learnflow_infra.cluster import deployments
 from learnflow_infra.cluster.deployments import Deployment
 from learnflow_infra.commands import Request, cluster_line, reported_cluster
+from learnflow_infra.diagnosis import clients, workloads
 from learnflow_infra.diagnosis.state import State
 from learnflow_infra.diagnosis.symptoms import STALLED
 from learnflow_infra.findings.causes import CAUSES
@@ -18,7 +20,7 @@ from learnflow_infra.findings.failures import Failure
 from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host import x509
 from learnflow_infra.host.deadline import Deadline
-from learnflow_infra.kubernetes import versions
+from learnflow_infra.kubernetes import manifests, versions
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.pipeline import apply, credentials, declared
 from learnflow_infra.pipeline.capacity import check_capacity
@@ -26,13 +28,13 @@ from learnflow_infra.pipeline.images import supply, with_loading
 from learnflow_infra.pipeline.prove import from_host, prove
 from learnflow_infra.pipeline.put_back import put_back
 from learnflow_infra.pipeline.reconcile import reconcile
-from learnflow_infra.pipeline.scope import Changes
+from learnflow_infra.pipeline.scope import Changes, Scope
 from learnflow_infra.pipeline.unblock import unblock
 from learnflow_infra.pipeline.unbound import without_unbound
 from learnflow_infra.pipeline.wait import wait
 from learnflow_infra.report import Report
 from learnflow_infra.services import Secrets, Service, client, servers
-from learnflow_infra.settings import shown
+from learnflow_infra.settings import Settings, shown
 
 _SETTLING_SECONDS = 60.0
 _AGAIN_SECONDS = 0.2
@@ -116,6 +118,7 @@ def up(request: Request) -> Report:
         with ThreadPoolExecutor(len(services)) as pool:
             verdicts = list(pool.map(deploy, services))
         steps.end("services")
+        notes += _to_restart(kube, settings, scope, changes)
     changed = [*changes.changed, *changes.pruned, *(x for one in verdicts for x in one.changed)]
     where = reported_cluster(provider, settings)
     notes += changes.notes
@@ -124,6 +127,22 @@ def up(request: Request) -> Report:
     details = {"steps": steps.seconds, "notes": notes}
     lines = [*notes, cluster_line(provider, settings)]
     return Report("up", verdicts, cluster=where, changed=changed, lines=lines, details=details)
+
+
+def _to_restart(kube: Kube, settings: Settings, before: Scope, changes: Changes) -> Iterator[str]:
+    """Of each workload that still runs with a login which was changed just now."""
+    connections = {
+        f"secret/{name}": item
+        for (kind, name), item in before.objects.items()
+        if kind == "Secret" and manifests.is_connection(item)
+    }
+    if not connections.keys() & set(changes.changed):
+        return
+    namespace = settings.cluster.namespace
+    secrets = kube.list("Secret", namespace, manifests.SCOPE_SELECTOR)
+    listed = kube.list_each((*workloads.KINDS, "Pod"), namespace)
+    for each in clients.outdated(settings, workloads.found(listed), secrets):
+        yield f"{each.message}; {each.remedy[0].lower()}{each.remedy[1:]}"
 
 
 def _deploy(

@@ -42,7 +42,7 @@ def shut_out(kube: Kube, settings: Settings, service: Service, found: Finding) -
         how = "is not there" if current is None else "is not as `up` makes it"
         message = f"{found.message}; NetworkPolicy {name_of(desired)} {how}"
         return finding("policy-differs", message, service=service.name)
-    pod = manifests.labels(client(service).name) | {manifests.CLIENT_LABEL: "true"}
+    pod = manifests.labels(client(service).name) | settings.security.client_labels
     servers = None if of_dns else manifests.labels(service.name)
     address = _ADDRESS.search(found.message)
     port = _DNS_PORT if of_dns or address is None else int(address[2])
@@ -131,7 +131,7 @@ def _additive(settings: Settings) -> str:
             "namespace": settings.cluster.namespace,
         },
         "spec": {
-            "podSelector": {"matchLabels": {manifests.CLIENT_LABEL: "true"}},
+            "podSelector": {"matchLabels": settings.security.client_labels},
             "policyTypes": ["Egress"],
             "egress": [{"to": [scope]}, {"ports": dns}],
         },

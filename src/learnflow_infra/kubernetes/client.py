@@ -11,6 +11,7 @@ import http.client
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -149,6 +150,12 @@ class Kube:
         if "items" not in answer:
             raise errors.no_answer(self.context, f"to GET {where}: a list without items")
         return list(objects(answer["items"]))
+
+    def list_each(self, kinds: Sequence[str], namespace: str) -> dict[str, Sequence[Object]]:
+        """A namespace's objects of several kinds, asked for at once, by kind."""
+        with ThreadPoolExecutor(len(kinds)) as pool:
+            found = pool.map(lambda kind: self.list(kind, namespace), kinds)
+            return dict(zip(kinds, found, strict=True))
 
     def log(
         self, namespace: str, pod: str, container: str, *, previous: bool, lines: int, most: int

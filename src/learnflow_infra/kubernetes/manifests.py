@@ -14,24 +14,19 @@ SCOPE_LABEL = "learnflow-app/scope"
 SCOPE_SELECTOR = f"{SCOPE_LABEL}={SCOPE}"
 # Marks what belongs to a service's data: `down` keeps it, `down --purge` removes it.
 DATA_LABEL = "learnflow-app/data"
-# Pods with this label, in the services' namespace, may connect to them.
-CLIENT_LABEL = "learnflow-app/client"
 # The name of what belongs to no one service.
 SHARED = "learnflow"
 # Where a service's client has the connection Secret.
 CONNECTION_FOLDER = "/etc/connection"
 
-# https://kubernetes.io/docs/concepts/security/pod-security-standards/
-_POD_SECURITY = {
-    f"pod-security.kubernetes.io/{mode}": value
-    for mode, value in {
-        "enforce": "restricted",
-        # A release that asks for more must not keep these pods from starting again.
-        "enforce-version": "v1.34",
-        "warn": "restricted",
-        "audit": "restricted",
-    }.items()
-}
+# A release that asks for more of pods must not keep these from starting again.
+_POD_SECURITY_VERSION = "v1.34"
+# When a connection Secret's login was last another one.
+_LOGIN_CHANGED = "learnflow-app/login-changed"
+_LOGIN = (
+    *("host", "port", "username", "password", "database", "sslmode"),
+    *("bootstrap.servers", "security.protocol"),
+)
 # Where DNS is in a cluster: CoreDNS's and kube-dns's pods, and NodeLocal DNSCache's address.
 _DNS_PEERS = [
     {
@@ -101,7 +96,11 @@ done
 
 
 def namespace(settings: Settings) -> Object:
-    marks = labels(SHARED) | _POD_SECURITY
+    level = settings.security.pod_security
+    # https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    modes = {"enforce": level, "enforce-version": _POD_SECURITY_VERSION}
+    modes |= {"warn": level, "audit": level}
+    marks = labels(SHARED) | {f"pod-security.kubernetes.io/{k}": v for k, v in modes.items()}
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -117,7 +116,7 @@ def network_policy(
     All that they may reach is DNS and each other.
     """
     own = [{"podSelector": {"matchLabels": selector(name)}}]
-    labelled = [{"podSelector": {"matchLabels": {CLIENT_LABEL: "true"}}}]
+    labelled = _clients(settings)
     ingress: list[Object] = [{"from": labelled, "ports": _ports("TCP", clients)}]
     egress: list[Object] = [
         {"to": _DNS_PEERS, "ports": [*_ports("UDP", [53]), *_ports("TCP", [53])]}
@@ -136,6 +135,18 @@ def network_policy(
             "egress": egress,
         },
     }
+
+
+def _clients(settings: Settings) -> list[Object]:
+    """A policy's peers: the clients in the services' namespace, and in the others that may."""
+    pods: Object = {"podSelector": {"matchLabels": dict(settings.security.client_labels)}}
+    return [
+        pods,
+        *(
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}, **pods}
+            for name in settings.security.client_namespaces
+        ),
+    ]
 
 
 def _ports(protocol: str, numbers: Sequence[int]) -> list[Object]:
@@ -158,6 +169,28 @@ def secret(
         "type": kind,
         "data": encoded(values),
     }
+
+
+def is_connection(item: Object) -> bool:
+    """Whether it is a Secret that clients bind to."""
+    return in_scope(item) and str(item.get("type")).startswith("servicebinding.io/")
+
+
+def login_changed(item: Object) -> str:
+    """When a connection Secret's login was last another one; empty where it never was."""
+    return str(at(item, "metadata", "annotations", _LOGIN_CHANGED) or "")
+
+
+def dated(connection: Object, current: Object | None, now: str) -> Object:
+    """A connection Secret with the moment at which its login became what it is."""
+    if current is None:
+        return connection
+    before, after = current.get("data") or {}, connection["data"]
+    other = any(before[key] != after[key] for key in _LOGIN if key in before and key in after)
+    if not (moment := now if other else login_changed(current)):
+        return connection
+    annotated = connection["metadata"] | {"annotations": {_LOGIN_CHANGED: moment}}
+    return connection | {"metadata": annotated}
 
 
 def service(
@@ -279,7 +312,7 @@ def client(
             "replicas": 1,
             "selector": {"matchLabels": selector(name)},
             "template": {
-                "metadata": {"labels": labels(name) | {CLIENT_LABEL: "true"}},
+                "metadata": {"labels": labels(name) | settings.security.client_labels},
                 "spec": _pod(user, container, volumes) | {"terminationGracePeriodSeconds": 1},
             },
         },

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes import manifests
@@ -65,7 +66,11 @@ def objects(
     def one(service: Service) -> tuple[Changes, Secrets]:
         own = Changes()
         values = credentials.values[service.name]
-        connections = service.connections(settings, values, credentials.certificate)
+        now = datetime.now(UTC).isoformat()
+        connections = [
+            manifests.dated(each, live.get(("Secret", each["metadata"]["name"])), now)
+            for each in service.connections(settings, values, credentials.certificate)
+        ]
         others = service.objects(settings)
         desired = [*connections, *others]
         if credentials.authority:
@@ -162,8 +167,9 @@ def _is_so(manifest: Object, current: Object) -> bool:
 
 def marked(manifest: Object) -> Object:
     """A manifest as it is written: with the mark by which it is known again as applied."""
-    mark = {_APPLIED: _digest(manifest)}
-    return manifest | {"metadata": manifest["metadata"] | {"annotations": mark}}
+    meta = manifest["metadata"]
+    marks = meta.get("annotations", {}) | {_APPLIED: _digest(manifest)}
+    return manifest | {"metadata": meta | {"annotations": marks}}
 
 
 def _digest(manifest: Object) -> str:

@@ -69,6 +69,27 @@ class SecuritySettings:
         "TLS on all connections, with an authority of this deployment; false leaves them in the "
         "clear.",
     )
+    pod_security: str = rules.choice(
+        "restricted",
+        "baseline",
+        "privileged",
+        doc="The Pod Security Standard that the namespace asks of the applications in it; the "
+        "services meet the first.",
+    )
+    client_label: str = rules.text(
+        "learnflow-app/client=true",
+        rules.LABEL,
+        "The label of pods that may connect; empty lets all of these namespaces.",
+    )
+    client_namespaces: tuple[str, ...] = rules.texts(
+        rules.DNS_LABEL, doc="Further namespaces whose pods of that label may connect."
+    )
+
+    @property
+    def client_labels(self) -> dict[str, str]:
+        """The same as labels, none where all pods may."""
+        key, _, value = self.client_label.partition("=")
+        return {key: value} if key else {}
 
 
 SERVICES_DOC = "What is deployed, in this order. A service that is left out is left as it is."

@@ -28,6 +28,11 @@ STORAGE_CLASS: Rule = (
     r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?",
     "a StorageClass, or empty for the default",
 )
+LABEL: Rule = (
+    r"(([a-z0-9.-]+/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+    r"=([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?)?",
+    "a label such as app=web, or empty",
+)
 CONTEXT: Rule = (r"[^\x00-\x1f]{0,253}", "a context of your kubeconfig, or empty")
 
 # How alike a name must be to be meant, of 1.

@@ -18,7 +18,7 @@ import pytest
 
 from learnflow_infra.cluster.local.api import Api, ApiRefused
 from learnflow_infra.findings.causes import CAUSES
-from learnflow_infra.kubernetes.manifests import CLIENT_LABEL
+from learnflow_infra.settings import SecuritySettings
 
 from ..conftest import NAMESPACE, Person
 from ..machine import eventually
@@ -193,7 +193,8 @@ class Stand:
         """Have each new pod of a server's changed, as a team's own injector would."""
 
         def of_servers(pod: dict[str, Any]) -> None:
-            if CLIENT_LABEL not in pod["metadata"].get("labels", {}):
+            clients = SecuritySettings().client_labels
+            if not clients.items() <= pod["metadata"].get("labels", {}).items():
                 change(pod)
 
         self.kubectl("label", "--overwrite", "namespace", self.namespace, f"{LABEL}={NAME}")

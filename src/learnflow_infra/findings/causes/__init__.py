@@ -6,6 +6,7 @@ What can go wrong with one service alone stands in its own folder and is added t
 
 from learnflow_infra.findings.causes import (
     admission,
+    clients,
     cluster,
     containers,
     deployment,
@@ -31,4 +32,5 @@ register(Rank.PODS, *volumes.CAUSES)
 register(Rank.PODS, *images.CAUSES)
 register(Rank.PODS, *containers.CAUSES)
 register(Rank.SERVICE, *service.CAUSES)
+register(Rank.SERVICE, *clients.CAUSES)
 register(Rank.REST, *rest.CAUSES)

@@ -27,7 +27,8 @@ CAUSES = (
         "pod-security-refused",
         Exit.NO_RESOURCES,
         "The namespace's Pod Security level forbids a pod.",
-        "Relabel the namespace, or set another one in infra.toml.",
+        "Add what the message asks to the pod's template, or set security.pod_security in "
+        "infra.toml and run `learnflow-infra up`; a namespace of others is theirs to relabel.",
     ),
     Cause(
         "webhook-refused",
