@@ -57,14 +57,15 @@ def _fetch(root: Root, scratch: Path) -> None:
     shutil.copytree(FOLDER / "node", scratch / "clients/node")
     npm = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
     root.run("fetching Node.js's", [*npm, "--prefix", scratch / "clients/node"])
-    root.run(
-        "fetching Java's",
-        [
-            *("mvn", "--batch-mode", "--quiet", "--strict-checksums", "--no-transfer-progress"),
-            *("--file", FOLDER / "java/pom.xml", "dependency:copy-dependencies"),
-            *("-DincludeScope=runtime", f"-DoutputDirectory={scratch / 'clients/java'}"),
-        ],
-    )
+    for name in ("java", "connect"):
+        root.run(
+            f"fetching jars for {name}",
+            [
+                *("mvn", "--batch-mode", "--quiet", "--strict-checksums", "--no-transfer-progress"),
+                *("--file", FOLDER / name / "pom.xml", "dependency:copy-dependencies"),
+                *("-DincludeScope=runtime", f"-DoutputDirectory={scratch / 'clients' / name}"),
+            ],
+        )
 
 
 def _fill(root: Root, scratch: Path) -> None:

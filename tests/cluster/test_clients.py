@@ -3,11 +3,13 @@ in a pod of the references' manifest, and on the host through `connect`."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -22,6 +24,7 @@ from learnflow_infra.services import registry
 
 from . import probes
 from .conftest import COMMAND, Answer, Person
+from .machine import eventually
 
 SPACE = "clients"
 EXAMPLES = {
@@ -41,6 +44,7 @@ SPRING = {
     "spring-jdbc": Example("postgres", "java", 1),
 }
 PRISMA = [Example("postgres", "prisma", place) for place in range(2)]
+CDC = [Example("postgres", "cdc", place) for place in range(3)]
 TOPIC = "learnflow.events"
 FOREIGN = "/tmp/foreign.crt"
 _RUN = {
@@ -145,12 +149,11 @@ def deployment(person: Person) -> Iterator[Person]:
         for name in names
         for place in ("pod", "host")
     )
-    person.settings(f'[cluster]\nnamespace = "{SPACE}"\n{topics}')
+    person.settings(f'[cluster]\nnamespace = "{SPACE}"\n{topics}{CDC[0].code}')
     LocalCluster().load(clients.archive(Deadline(60)), Deadline(120))
     answer = person.run("up")
     assert answer.exit_code == 0, answer.stdout
-    for service in ("kafka", "postgres"):
-        probes.apply(person, manifest(service))
+    probes.apply(person, manifest("kafka"), manifest("postgres"), capturing())
     probes.await_ready(person, SPACE)
     yield person
     answer = person.administer("down", "--purge", "--yes")
@@ -166,6 +169,20 @@ def manifest(service: str) -> dict[str, object]:
     text = text.replace("image: example:1", f"image: {clients.REFERENCE}")
     pod: dict[str, object] = yaml.safe_load(text)
     return pod
+
+
+def capturing() -> dict[str, object]:
+    """A pod with what both references' pods have, and a folder that lasts."""
+    both: Any = manifest("kafka")
+    other: Any = manifest("postgres")
+    both["metadata"]["name"] = "capture-example"
+    (container,), (beside,) = both["spec"]["containers"], other["spec"]["containers"]
+    container["env"] += beside["env"]
+    container["volumeMounts"] += beside["volumeMounts"]
+    container["volumeMounts"].append({"name": "connect", "mountPath": "/var/lib/connect"})
+    both["spec"]["volumes"] += [*other["spec"]["volumes"], {"name": "connect", "emptyDir": {}}]
+    made: dict[str, object] = both
+    return made
 
 
 @pytest.fixture(params=["pod", "host"])
@@ -245,9 +262,120 @@ def test_prisma_s_client_runs(machine: Machine) -> None:
     require_greeting(done, "prisma")
 
 
+class Capture:
+    """Kafka Connect in its pod."""
+
+    def __init__(self, person: Person) -> None:
+        self._machine = Machine(person, Path(), pods=True)
+        self._person = person
+
+    def shell(self, script: str, *arguments: str) -> str:
+        done = self._machine.run("capture", ["bash", "-c", script, *arguments])
+        assert done.exit_code == 0, done.stderr
+        return done.stdout
+
+    def start(self) -> None:
+        self.shell(
+            'printf %s "$0" > /tmp/worker.properties; printf %s "$1" > /tmp/orders.properties; '
+            "setsid java -cp '/clients/connect/*' -Dorg.slf4j.simpleLogger.defaultLogLevel=warn "
+            "org.apache.kafka.connect.cli.ConnectStandalone "
+            "/tmp/worker.properties /tmp/orders.properties >> /tmp/log 2>&1 < /dev/null & disown",
+            CDC[1].code,
+            CDC[2].code,
+        )
+
+    def kill(self) -> None:
+        self.shell("kill -9 $(pgrep -f ConnectStandalone)")
+
+    def sql(self, *statements: str) -> None:
+        answer = self._person.run(
+            "psql", "-q", "-v", "ON_ERROR_STOP=1", "-c", "; ".join(statements)
+        )
+        assert answer.exit_code == 0, answer.stderr
+
+    def events(self) -> dict[int, list[tuple[str, int | None]]]:
+        """What each row became, in the order of its partition; what came twice, once."""
+        found: dict[int, dict[int, tuple[str, int | None]]] = {}
+        for line in self.shell('exec python3 -c "$0"', _EVENTS).splitlines():
+            lsn, op, number, value = json.loads(line)
+            found.setdefault(number, {}).setdefault(lsn, (op, value))
+        return {number: list(changes.values()) for number, changes in found.items()}
+
+
+_EVENTS = """
+import json, os
+from confluent_kafka import Consumer, TopicPartition
+
+consumer = Consumer({
+    "bootstrap.servers": os.environ["KAFKA_BOOTSTRAP_SERVERS"],
+    "security.protocol": os.environ["KAFKA_SECURITY_PROTOCOL"],
+    "sasl.mechanism": os.environ["KAFKA_SASL_MECHANISM"],
+    "sasl.username": os.environ["KAFKA_SASL_USERNAME"],
+    "sasl.password": os.environ["KAFKA_SASL_PASSWORD"],
+    "ssl.ca.location": os.environ["KAFKA_SSL_CA_LOCATION"],
+    "group.id": "learnflow.reader",
+    "enable.auto.commit": False,
+})
+for partition in range(3):
+    place = TopicPartition("learnflow.public.orders", partition, 0)
+    low, high = consumer.get_watermark_offsets(place, timeout=30)
+    consumer.assign([place])
+    while low < high:
+        record = consumer.poll(30)
+        low = record.offset() + 1
+        if record.value() is None:  # a deletion's tombstone
+            continue
+        change = json.loads(record.value())
+        row = change["after"] or change["before"]
+        print(json.dumps([change["source"]["lsn"], change["op"], row["id"], row["value"]]))
+"""
+
+
+def test_changes_of_a_table_come_to_a_topic_and_none_is_lost_when_connect_is_killed(
+    deployment: Person,
+) -> None:
+    capture = Capture(deployment)
+    capture.sql(
+        "create table orders (id int primary key, value int)",
+        "alter table orders replica identity full",
+    )
+    capture.start()
+    expected: dict[int, list[tuple[str, int | None]]] = {}
+    for batch in range(10):
+        rows = range(batch * 100, batch * 100 + 100)
+        where = f"where id >= {rows[0]} and id <= {rows[-1]}"
+        capture.sql(
+            f"insert into orders select n, 0 from generate_series({rows[0]}, {rows[-1]}) n",
+            f"update orders set value = id {where}",
+            f"delete from orders {where} and id % 3 = 0",
+        )
+        for number in rows:
+            gone = [("d", number)] if number % 3 == 0 else []
+            expected[number] = [("c", 0), ("u", number), *gone]
+        if batch == 0:  # before, the connector may not have begun: what is there then is read
+            eventually(lambda: len(capture.events()) >= len(expected), 120)
+        if batch == 5:
+            capture.kill()
+        if batch == 6:
+            capture.start()
+    eventually(lambda: capture.events().keys() == expected.keys() and _whole(capture), 120)
+    found = capture.events()
+    assert {number: found[number] for number in range(100, 1000)} == {
+        number: expected[number] for number in range(100, 1000)
+    }
+    # The first hundred may be of the snapshot with which the connector begins.
+    for number in range(100):
+        assert found[number][-1] in (expected[number][-1], ("r", number))
+
+
+def _whole(capture: Capture) -> bool:
+    """Whether the last batch's last change has come."""
+    return capture.events()[999][-1] == ("d", 999)
+
+
 def test_every_block_of_the_references_is_one_that_a_test_runs() -> None:
     run_here = {
-        (each.service, each.code) for each in (*EXAMPLES.values(), *SPRING.values(), *PRISMA)
+        (each.service, each.code) for each in (*EXAMPLES.values(), *SPRING.values(), *PRISMA, *CDC)
     }
     for service in ("kafka", "postgres"):
         run_here.add((service, Example(service, "manifest", 0).code))
