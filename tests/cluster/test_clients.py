@@ -277,9 +277,9 @@ class Capture:
     def start(self) -> None:
         self.shell(
             'printf %s "$0" > /tmp/worker.properties; printf %s "$1" > /tmp/orders.properties; '
-            "setsid java -cp '/clients/connect/*' -Dorg.slf4j.simpleLogger.defaultLogLevel=warn "
+            "nohup java -cp '/clients/connect/*' -Dorg.slf4j.simpleLogger.defaultLogLevel=warn "
             "org.apache.kafka.connect.cli.ConnectStandalone "
-            "/tmp/worker.properties /tmp/orders.properties >> /tmp/log 2>&1 < /dev/null & disown",
+            "/tmp/worker.properties /tmp/orders.properties >> /tmp/log 2>&1 < /dev/null &",
             CDC[1].code,
             CDC[2].code,
         )
