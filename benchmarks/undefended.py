@@ -7,7 +7,7 @@ second login.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from learnflow_infra import cli
@@ -40,11 +40,9 @@ def _topics(
     access: Access,
     inner: Route,
     brokers: Mapping[str, str],
-    outer: Route,
-    clients: Sequence[str],
 ) -> list[str]:
     anyone = kafka_client.application(access)
-    with kafka_client.connected(access, outer, clients, anyone) as client:
+    with kafka_client.connected(access, inner, list(brokers), anyone) as client:
         return kafka_topics.reconcile(access, client, client.admin())
 
 

@@ -159,7 +159,7 @@ class Kafka:
         brokers = {address: pod for pod, address in pods}
         targets = {address: (pod, BROKER_PORT) for address, pod in brokers.items()}
         inner = FromHost(access.kube, settings.cluster.namespace, targets)
-        return users.reconcile(access, inner, brokers, route, self._localhost(settings))
+        return users.reconcile(access, inner, brokers)
 
     def log_in(self, access: Access, route: Route) -> None:
         addresses = self._localhost(access.settings)
