@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import declared
 import throughput
 import undefended
 from floor import KAFKA, POSTGRES, Floor
@@ -133,6 +134,16 @@ def measure(infra: Infra, floor: Floor, runs: int) -> None:
             *throughput.postgres(infra.shell("postgres-0"), postgres),
         )
 
+    def from_purged(settings: str) -> Sequence[float]:
+        infra.settings(settings)
+        infra.run("down", "--purge", "--yes")
+        return [infra.run("up")[0]]
+
+    def whole_again(settings: str) -> Sequence[float]:
+        """The median of an `up` that has nothing to do, with its proof."""
+        from_purged(settings)
+        return [statistics.median(infra.run("up")[0] for _ in range(runs))]
+
     def up_again() -> Sequence[float]:
         seconds, report = infra.run("up")
         steps = report["steps"]
@@ -152,6 +163,11 @@ def measure(infra: Infra, floor: Floor, runs: int) -> None:
         lambda: from_nothing(COMMAND, ""),
     )
     (verify,), (again,) = medians(runs, lambda: [infra.run("verify")[0]], up_again)
+    (plain,), (listed,) = medians(
+        runs, lambda: from_purged(""), lambda: from_purged(declared.LEARNFLOW)
+    )
+    (few,) = medians(1, lambda: whole_again(""))[0]
+    (many,) = medians(1, lambda: whole_again(declared.many(200, 50, 20)))[0]
     ((restart,),) = medians(max(2, runs // 2), restarted)
     (nothing,), (help_,) = medians(
         4 * runs,
@@ -164,6 +180,9 @@ def measure(infra: Infra, floor: Floor, runs: int) -> None:
         ("the bare floor, no security", f"{bare[0]:.2f} s", 1, ""),
         ("verify of both, warm", f"{verify:.2f} s", verify / bare[0], "1 s"),
         ("up again, proof apart", f"{again:.2f} s", again / bare[0], "1 s"),
+        ("up of LearnFlow's list, to plain", f"{listed:.2f} s", listed / plain, "1.15"),
+        ("up again with its proof", f"{few:.2f} s", few / bare[0], ""),
+        ("  200 topics, 50 users, 20 bases", f"{many:.2f} s", many / few, ""),
         ("local cluster, stopped to DNS", f"{restart:.2f} s", restart / bare[0], "10 s"),
         ("--help, to `python -c pass`", f"{help_ * 1000:.0f} ms", help_ / nothing, "4"),
         ("cost of security: up", f"{up[0]:.2f} s", up[0] / off[0], "1.25"),
