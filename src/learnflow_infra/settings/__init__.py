@@ -73,8 +73,8 @@ class SecuritySettings:
         "restricted",
         "baseline",
         "privileged",
-        doc="The Pod Security Standard that the namespace asks of the applications in it; the "
-        "services meet the first.",
+        doc="The Pod Security Standard that the services' namespace asks of what else runs in it; "
+        "the services meet the first.",
     )
     client_label: str = rules.text(
         "learnflow-app/client=true",
@@ -82,7 +82,9 @@ class SecuritySettings:
         "The label of pods that may connect; empty lets all of these namespaces.",
     )
     client_namespaces: tuple[str, ...] = rules.texts(
-        rules.DNS_LABEL, doc="Further namespaces whose pods of that label may connect."
+        rules.DNS_LABEL,
+        doc="Further namespaces whose pods of that label may connect. Copy the connection Secrets "
+        "there.",
     )
 
     @property

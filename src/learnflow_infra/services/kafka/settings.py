@@ -53,7 +53,7 @@ class User:
         "read",
         "write",
         "own",
-        doc="read records; write them as well; or own: create, change and delete topics too.",
+        doc="read records; write: read and write them; own: create, change and delete topics too.",
     )
     topics: tuple[str, ...] = rules.texts(_NAMES, doc="Its topics.")
     groups: tuple[str, ...] = rules.texts(
