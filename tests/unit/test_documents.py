@@ -23,7 +23,7 @@ ROWS = dict(re.findall(r"^\| `(\w+(?:/|\.py))` \| (.*) \|$", ARCHITECTURE, re.MU
 STEPS = LINE.split(" ► ")[1:-1]
 PRINTS = {"print", "sys.stdout.write", "sys.stderr.write"}
 # Modules of pipeline/ that are no step.
-BESIDE = {"declared", "scope", "volumes", "put_back", "quotas", "unbound"}
+BESIDE = {"declared", "lease", "scope", "volumes", "put_back", "quotas", "unbound"}
 
 
 def modules(folder: Path) -> set[str]:

@@ -16,7 +16,7 @@ from learnflow_infra.findings.failures import Failure, Finding, finding, some
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object, at, name_of
-from learnflow_infra.pipeline import credentials
+from learnflow_infra.pipeline import credentials, lease
 from learnflow_infra.pipeline.prove import no_client
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service, client, servers
@@ -47,6 +47,7 @@ def diagnose(request: Request) -> Report:
         if states:
             secrets = kube.list("Secret", settings.cluster.namespace, manifests.SCOPE_SELECTOR)
             findings += clients.findings(settings, others, secrets)
+        notes = lease.under_way(kube, settings) if states else []
         findings += _others(kube, settings.cluster.namespace, listed, others)
     living = [each for each in listed["Pod"] if at(each, "status", "phase") not in _ENDED]
     unready = sorted(name_of(each) for each in living if not is_ready(each))
@@ -62,9 +63,14 @@ def diagnose(request: Request) -> Report:
         findings=findings,
         lines=[
             f"{line}, {len(states)} services, {len(others)} other workloads",
+            *notes,
             cluster_line(provider, settings),
         ],
-        details={"pods": {"ready": ready, "total": len(living)}, "workloads": len(others)},
+        details={
+            "pods": {"ready": ready, "total": len(living)},
+            "workloads": len(others),
+            "notes": notes,
+        },
     )
 
 

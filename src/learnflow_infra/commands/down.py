@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object, at, text
-from learnflow_infra.pipeline import volumes
+from learnflow_infra.pipeline import lease, volumes
 from learnflow_infra.pipeline.scope import scoped
 from learnflow_infra.report import Report, agreed
 
@@ -38,7 +39,9 @@ def down(request: Request) -> Report:
         if not agreed(what):
             raise Failure(finding("declined", "nothing was removed"))
     removed = []
-    with request.api(provider) as kube:
+    with request.api(provider) as kube, contextlib.ExitStack() as open_:
+        if kube.get("Namespace", None, namespace) is not None:
+            open_.enter_context(lease.held(kube, settings, "down", deadline, say))
         there = scoped(kube, namespace)
         others = {_owner(item) for item in there.values()} - {*names, manifests.SHARED}
         # What all services share goes with the last of them.

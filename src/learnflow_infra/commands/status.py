@@ -21,6 +21,7 @@ from learnflow_infra.kubernetes.objects import (
     objects,
     text,
 )
+from learnflow_infra.pipeline import lease
 from learnflow_infra.pipeline.scope import Key, scoped
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service
@@ -61,6 +62,7 @@ def status(request: Request) -> Report:
                 }
             )
         unready = _unready(kube)
+        notes = lease.under_way(kube, settings)
     lines = [f"{'SERVICE':<9} {'PODS':<5} {'IMAGE':<22} {'ENCRYPTION':<16} VOLUMES"]
     for row in rows:
         counts = f"{row['pods']['ready']}/{row['pods']['total']}" if row["deployed"] else "-"
@@ -70,12 +72,12 @@ def status(request: Request) -> Report:
         )
     if unready:
         lines.append(f"not Ready: {', '.join(unready)}; what is shown of its pods may be of before")
-    lines.append(cluster_line(provider, settings))
+    lines += [*notes, cluster_line(provider, settings)]
     return Report(
         "status",
         cluster=reported_cluster(provider, settings),
         lines=lines,
-        details={"status": rows, "unready_nodes": unready},
+        details={"status": rows, "unready_nodes": unready, "notes": notes},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ from learnflow_infra.host import x509
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests, versions
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.pipeline import apply, credentials, declared
+from learnflow_infra.pipeline import apply, credentials, declared, lease
 from learnflow_infra.pipeline.capacity import check_capacity
 from learnflow_infra.pipeline.images import supply, with_loading
 from learnflow_infra.pipeline.prove import from_host, prove
@@ -38,6 +39,7 @@ from learnflow_infra.settings import Settings, shown
 
 _SETTLING_SECONDS = 60.0
 _AGAIN_SECONDS = 0.2
+_TERMINATING_SECONDS = 20.0
 _LOGIN_RENEWED = "learnflow-app/login-renewed"
 
 
@@ -57,7 +59,7 @@ def up(request: Request) -> Report:
         notes.append(f"the last `up` was with {shown(Path(before.settings))}")
     provider.up(deadline, say)
     steps.end("cluster")
-    with request.api(provider) as kube:
+    with request.api(provider) as kube, contextlib.ExitStack() as open_:
         declared.require_file(kube, settings)
         if settings.security.encryption:
             x509.load_library()  # while kubectl comes up
@@ -71,7 +73,8 @@ def up(request: Request) -> Report:
             service.require_possible(kube, settings, deadline)
         capacity = check_capacity(kube, settings, services)
         notes += filter(None, [versions.too_old(versions.of_server(kube))])
-        scope = apply.namespace(kube, settings, changes)
+        fresh = _begin(request, kube, changes, open_)
+        scope = apply.settings_record(kube, settings, changes, fresh=fresh)
         scope = without_unbound(kube, settings, services, scope, changes, deadline)
         # Before the objects, which mount them.
         made = credentials.provide(kube, settings, services, scope.objects, changes)
@@ -127,6 +130,23 @@ def up(request: Request) -> Report:
     details = {"steps": steps.seconds, "notes": notes}
     lines = [*notes, cluster_line(provider, settings)]
     return Report("up", verdicts, cluster=where, changed=changed, lines=lines, details=details)
+
+
+def _begin(request: Request, kube: Kube, changes: Changes, open_: contextlib.ExitStack) -> bool:
+    """Make the namespace so and hold its Lease; whether nothing but this can be in it. One that is
+    just being purged is waited for."""
+    settings, deadline, say = request.settings, request.deadline, request.say
+    limit = deadline.within(_TERMINATING_SECONDS)
+    while True:
+        try:
+            fresh = apply.namespace(kube, settings, changes)
+            waited = open_.enter_context(lease.held(kube, settings, "up", deadline, say))
+            return fresh and not waited
+        except Failure as failure:
+            if failure.findings[0].code != "namespace-terminating" or limit.passed():
+                raise
+        say(f"waiting until namespace {settings.cluster.namespace} is gone")
+        time.sleep(_AGAIN_SECONDS)
 
 
 def _to_restart(kube: Kube, settings: Settings, before: Scope, changes: Changes) -> Iterator[str]:

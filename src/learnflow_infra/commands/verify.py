@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from learnflow_infra import cluster
 from learnflow_infra.commands import Request, cluster_line, reported_cluster
 from learnflow_infra.findings.verdict import Verdict
+from learnflow_infra.pipeline import lease
 from learnflow_infra.pipeline.prove import prove
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service
@@ -23,7 +24,7 @@ def verify(request: Request) -> Report:
     provider = cluster.running(cluster.choose(settings.cluster, deadline), deadline)
     with (
         request.api(provider) as kube,
-        ThreadPoolExecutor(len(services)) as pool,
+        ThreadPoolExecutor(len(services) + 1) as pool,
     ):
         for service in services:  # while kubectl comes up
             service.load_client()
@@ -37,6 +38,9 @@ def verify(request: Request) -> Report:
                     return verdict
                 time.sleep(_AGAIN_SECONDS)
 
+        changing = pool.submit(lease.under_way, kube, settings)
         verdicts = list(pool.map(proved, services))
-    lines = [cluster_line(provider, settings)]
-    return Report("verify", verdicts, cluster=reported_cluster(provider, settings), lines=lines)
+        notes = changing.result()
+    lines = [*notes, cluster_line(provider, settings)]
+    where = reported_cluster(provider, settings)
+    return Report("verify", verdicts, cluster=where, lines=lines, details={"notes": notes})

@@ -23,16 +23,21 @@ class Deadline:
         self._outer: Deadline | None = None
         self._step = ""
         self._code = ""
+        self._ended: Failure | None = None
 
     def remaining(self) -> float:
         """Seconds left, always positive. Raises Failure after it, as `failure` tells it."""
         left = self._end - time.monotonic()
-        if left <= 0 or self._interrupted():
+        if left <= 0 or self._broken_off():
             raise self.failure()
         return left
 
     def passed(self) -> bool:
-        return self._interrupted() or time.monotonic() >= self._end
+        return self._broken_off() is not None or time.monotonic() >= self._end
+
+    def end(self, failure: Failure) -> None:
+        """Let every wait within it end now, with this failure."""
+        self._ended = failure
 
     def within(self, seconds: float, step: str = "a step", *, code: str = "step-slow") -> Deadline:
         """A deadline for one step: at most `seconds` from now, and never later than this one.
@@ -46,8 +51,8 @@ class Deadline:
 
     def failure(self, what: str = "") -> Failure:
         """What to raise of something that was waited for until the deadline."""
-        if self._interrupted():
-            return interruption.failure()
+        if broken_off := self._broken_off():
+            return broken_off
         if self._outer is None:
             waited = f", waiting for {what}" if what else ""
             return Failure(
@@ -58,5 +63,7 @@ class Deadline:
         message = f"{what or self._step} did not end within {self.seconds:g} s"
         return Failure(finding(self._code, message))
 
-    def _interrupted(self) -> bool:
-        return interruption.begun.is_set() and not self._tidying
+    def _broken_off(self) -> Failure | None:
+        if interruption.begun.is_set() and not self._tidying:
+            return interruption.failure()
+        return self._ended or (self._outer._broken_off() if self._outer else None)

@@ -180,11 +180,11 @@ class Kube:
             content_type="application/apply-patch+yaml",
         )
 
-    def create(self, manifest: Object) -> bool:
-        """Create an object. False if one of its name is there: of two at once, one does it."""
+    def create(self, manifest: Object) -> Object | None:
+        """Create an object. None if one of its name is there: of two at once, one does it."""
         meta = manifest["metadata"]
         try:
-            self.request(
+            return self.request(
                 "POST",
                 path("create", manifest["kind"], meta.get("namespace")),
                 query={"fieldManager": FIELD_MANAGER},
@@ -192,9 +192,8 @@ class Kube:
             )
         except ApiError as error:
             if error.reason == "AlreadyExists":
-                return False
+                return None
             raise
-        return True
 
     def replace(self, manifest: Object) -> None:
         """Put an object in the place of the one with the same `resourceVersion`."""
@@ -212,22 +211,27 @@ class Kube:
         Raises ApiError(404) where there is no such object.
         """
         now = datetime.now(UTC).isoformat()
+        self.patch(kind, namespace, name, {"metadata": {"annotations": {annotation: now}}})
+
+    def patch(self, kind: str, namespace: str, name: str, change: Object) -> None:
+        """Merge a change into an object. Raises ApiError: 404 where there is none of the name, 409
+        where the change names the `uid` of another."""
         self.request(
             "PATCH",
             path("patch", kind, namespace, name),
             query={"fieldManager": FIELD_MANAGER},
-            body={"metadata": {"annotations": {annotation: now}}},
+            body=change,
             content_type="application/merge-patch+json",
         )
 
-    def delete(self, kind: str, namespace: str | None, name: str) -> bool:
-        """Delete in the background. False if it was not there."""
+    def delete(self, kind: str, namespace: str | None, name: str, *, uid: str = "") -> bool:
+        """Delete in the background, of a `uid` that alone. False if it was not there; raises
+        ApiError(409) where it is another one."""
+        body: Object = {"propagationPolicy": "Background"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
         try:
-            self.request(
-                "DELETE",
-                path("delete", kind, namespace, name),
-                body={"propagationPolicy": "Background"},
-            )
+            self.request("DELETE", path("delete", kind, namespace, name), body=body)
         except ApiError as error:
             if error.reason == _ABSENT:
                 return False

@@ -52,6 +52,9 @@ RESOURCES = {
     "Secret": Resource("", "v1", "secrets", in_namespace=f"{_OWN} update"),
     "ConfigMap": Resource("", "v1", "configmaps", in_namespace=_OWN),
     "Service": Resource("", "v1", "services", in_namespace=_OWN),
+    "Lease": Resource(
+        "coordination.k8s.io", "v1", "leases", in_namespace="get create patch delete"
+    ),
     "NetworkPolicy": Resource("networking.k8s.io", "v1", "networkpolicies", in_namespace=_OWN),
     "ResourceQuota": Resource("", "v1", "resourcequotas", in_namespace="list"),
     "StatefulSet": Resource("apps", "v1", "statefulsets", in_namespace=_OWN),

@@ -28,8 +28,8 @@ from learnflow_infra.settings import SCOPE, Settings
 _APPLIED = "learnflow-app/applied"
 
 
-def namespace(kube: Kube, settings: Settings, changes: Changes) -> Scope:
-    """Make the namespace so; returns what is in it.
+def namespace(kube: Kube, settings: Settings, changes: Changes) -> bool:
+    """Make the namespace so; whether it was not there before.
 
     A namespace of somebody else's is used as it is. Raises Failure: `namespace-terminating`,
     `apply-refused`, and what the API raises.
@@ -38,9 +38,18 @@ def namespace(kube: Kube, settings: Settings, changes: Changes) -> Scope:
     existing = kube.get("Namespace", None, name)
     if at(existing, "metadata", "deletionTimestamp"):
         raise Failure(finding("namespace-terminating", f"namespace {name} is being deleted"))
-    scope = Scope(scoped(kube, name)) if existing else Scope({}, fresh=True)
     if existing is None or manifests.in_scope(existing):
         _write(kube, manifests.namespace(settings), existing, changes, fresh=existing is None)
+    return existing is None
+
+
+def settings_record(kube: Kube, settings: Settings, changes: Changes, *, fresh: bool) -> Scope:
+    """Record which settings are made so; returns what is in the namespace, nothing in a fresh one.
+
+    Raises Failure: `foreign-object`, `apply-refused`, and what the API raises.
+    """
+    name = settings.cluster.namespace
+    scope = Scope({} if fresh else scoped(kube, name), fresh=fresh)
     if settings.file is not None:
         made = declared.record(settings)
         current = scope.objects.get((made["kind"], made["metadata"]["name"]))

@@ -32,6 +32,18 @@ CAUSES = (
         shared=True,
     ),
     Cause(
+        "scope-held",
+        Exit.DEADLINE,
+        "Another command changes the deployment.",
+        "Wait until it has ended, or end it; then repeat.",
+    ),
+    Cause(
+        "lease-lost",
+        Exit.UNHEALTHY,
+        "The command stood still for so long that another one took its place.",
+        "Look with `learnflow-infra status` whether the other has ended; then repeat.",
+    ),
+    Cause(
         "foreign-object",
         Exit.UNHEALTHY,
         "An object of that name is there and is not this scope's.",
