@@ -8,7 +8,10 @@ import pty
 import subprocess
 import time
 
+import pytest
+
 from .conftest import COMMAND, NAMESPACE, Person
+from .machine import eventually
 
 PSQL = ("exec", "-i", "postgres-0", "--", "psql", "-U", "postgres", "-d", "learnflow", "-tA")
 
@@ -167,3 +170,40 @@ def test_purge_asks_on_a_terminal_and_no_keeps_everything(deployed: Person) -> N
         said += os.read(ours, 1024)
     os.close(ours)
     assert deployed.run("verify").exit_code == 0
+
+
+# What a power cut leaves: locks whose number is another process's by then, here the pause's.
+POWER_CUT = """
+for lock in $PGDATA/postmaster.pid /var/run/postgresql/.s.PGSQL.*.lock; do
+  { echo 1; tail -n +2 $lock; } > /tmp/lock && cat /tmp/lock > $lock
+done
+kill -9 $(pgrep -x postgres)
+"""
+
+
+def test_locks_of_a_server_that_is_no_more_keep_none_from_starting(mended: Person) -> None:
+    mended.run("psql", "-qc", "create table before (n int); insert into before values (42)")
+    restarts = restarted(mended)
+    shell = ("exec", "-n", NAMESPACE, "postgres-0", "--", "bash", "-c", POWER_CUT)
+    cut = mended.kubectl_command(*shell)
+    subprocess.run(cut, env=mended.environment, capture_output=True, timeout=60)
+    eventually(lambda: restarted(mended) > restarts)
+    answer = mended.run("up", "--json")
+    assert answer.exit_code == 0, answer.stdout
+    kept = mended.run("psql", "-qtAc", "select n from before", "-c", "drop table before")
+    assert kept.stdout == "42\n"
+
+
+def restarted(person: Person) -> int:
+    count = "jsonpath={.status.containerStatuses[0].restartCount}"
+    return int(person.kubectl("get", "pod", "postgres-0", "-n", NAMESPACE, "-o", count))
+
+
+@pytest.mark.parametrize("pod", ["postgres-0", "kafka-0", "postgres-client-0", "kafka-client-0"])
+def test_a_dump_that_is_copied_into_a_pod_evicts_it_not(deployed: Person, pod: str) -> None:
+    """The kubelet looks at what volumes hold every ten seconds."""
+    shell = ("exec", "-n", NAMESPACE, pod, "--", "bash", "-c")
+    deployed.kubectl(*shell, "head -c 300M /dev/zero > /tmp/dump")
+    limits = "jsonpath={.spec.volumes[?(@.name=='tmp')].emptyDir}"
+    assert deployed.kubectl("get", "pod", pod, "-n", NAMESPACE, "-o", limits) == "{}"
+    deployed.kubectl(*shell, "rm /tmp/dump")

@@ -301,7 +301,8 @@ def client(
         container["env"] = [{"name": key, "value": value} for key, value in environment.items()]
     volumes = [
         {"name": "connection", "secret": mounted},
-        {"name": "tmp", "emptyDir": {"sizeLimit": "16Mi"}},
+        # A limit would evict the pod when somebody copies a dump here.
+        {"name": "tmp", "emptyDir": {}},
     ]
     return {
         "apiVersion": "apps/v1",

@@ -44,11 +44,19 @@ def held(
 ) -> Iterator[bool]:
     """Hold the scope's Lease, for which others are waited; whether any were.
 
-    Raises Failure: `scope-held`, `namespace-terminating`, `permission-missing`. Where another
-    command had to take this one for gone, the deadline ends with `lease-lost`.
+    Raises Failure: `scope-held`, `namespace-terminating`. Where another command had to take this
+    one for gone, the deadline ends with `lease-lost`. A user whose Role is of an earlier version
+    has no right to Leases, and goes on without.
     """
     lease = _Lease(kube, settings.cluster.namespace, command)
-    waited = lease.acquire(deadline, say)
+    try:
+        waited = lease.acquire(deadline, say)
+    except Failure as failure:
+        if not _is_forbidden(failure):
+            raise
+        say("no right to Leases: another command may change the same; see `learnflow-infra role`")
+        yield False
+        return
     over = threading.Event()
     renewal = threading.Thread(target=lease.renew, args=(over, deadline), daemon=True)
     renewal.start()
@@ -66,7 +74,7 @@ def under_way(kube: Kube, settings: Settings) -> list[str]:
     try:
         found = kube.get("Lease", settings.cluster.namespace, _NAME)
     except Failure as failure:
-        if failure.findings[0].code != "permission-missing":
+        if not _is_forbidden(failure):
             raise
         return []
     if found is None or _is_over(found):
@@ -187,6 +195,10 @@ def _is_over(lease: Object) -> bool:
     except ValueError:
         return False
     return (datetime.now(UTC) - renewed).total_seconds() > _CLOCKS_SECONDS
+
+
+def _is_forbidden(failure: Failure) -> bool:
+    return failure.findings[0].code == "permission-missing"
 
 
 def _holder(lease: Object) -> str:

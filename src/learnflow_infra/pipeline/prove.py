@@ -16,7 +16,7 @@ from learnflow_infra.findings.verdict import Verdict
 from learnflow_infra.host.deadline import Deadline
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object, by_name
+from learnflow_infra.kubernetes.objects import Object, at, by_name
 from learnflow_infra.kubernetes.routes import FromHost, InCluster, on_localhost
 from learnflow_infra.pipeline import credentials
 from learnflow_infra.services import Access, Secrets, Service, client, servers
@@ -60,12 +60,16 @@ def _prove(
     outer: Future[None] | None,
 ) -> None:
     namespace = settings.cluster.namespace
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(4) as pool:
+        itself = pool.submit(kube.get, "Namespace", None, namespace)
         listed = pool.submit(kube.list, "Pod", namespace, manifests.pods_text(service.name))
         claimed = pool.submit(kube.list, "PersistentVolumeClaim", namespace)
         selector = manifests.selector_text(service.name)
         workloads = by_name(pool.submit(kube.list, "StatefulSet", namespace, selector).result())
         pods, claims = listed.result(), claimed.result()
+        if at(itself.result(), "metadata", "deletionTimestamp"):
+            message = f"namespace {namespace} is being deleted"
+            raise Failure(finding("namespace-terminating", message))
     own, clients = servers(service, settings), client(service)
     state = explain(kube, settings, own, workloads.get(own.name), pods, claims)
     verdict.ready, verdict.total = state.ready, state.total

@@ -175,7 +175,8 @@ def pressure(stand: Stand) -> Iterator[None]:
     sign="Evicted",
 )
 def evicted(stand: Stand) -> Iterator[None]:
-    stand.alter_container(command=["sh", "-c", "head -c 80M /dev/zero > /tmp/file; sleep 600"])
+    fills = "head -c 8M /dev/zero > /var/run/postgresql/file; sleep 600"
+    stand.alter_container(command=["sh", "-c", fills])
     yield
 
 

@@ -92,7 +92,7 @@ def objects(settings: Settings, pods: Sequence[str]) -> list[Object]:
                 {"name": "config", "configMap": {"name": "kafka-config"}},
                 *_secret_volumes(settings),
                 {"name": "run", "emptyDir": {"sizeLimit": "1Mi"}},
-                {"name": "tmp", "emptyDir": {"sizeLimit": "256Mi"}},
+                {"name": "tmp", "emptyDir": {}},
             ],
             volume_size=settings.of(KafkaSettings).volume,
             storage_class=settings.of(KafkaSettings).storage_class,

@@ -42,6 +42,12 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
   mv -T "$PGDATA.new" "$PGDATA"
   sync "${PGDATA%%/*}"
 fi
+# A power cut leaves locks behind, whose number may be another process's by now: this container's
+# processes end with it, so that a server of before runs no more.
+for lock in "$PGDATA/postmaster.pid" %(sockets)s/.s.PGSQL.*.lock; do
+  holder=$(head -n 1 "$lock" 2> /dev/null) || continue
+  [ "$(cat "/proc/$holder/comm" 2> /dev/null)" = postgres ] || rm -f "$lock"
+done
 exec postgres -c listen_addresses='*' -c unix_socket_directories=/var/run/postgresql \\
   -c hba_file=/var/run/postgresql/pg_hba.conf -c shared_buffers=%(buffers)dMB%(encryption)s \\
  %(parameters)s
@@ -69,7 +75,7 @@ def objects(settings: Settings) -> list[Object]:
             container=_container(settings),
             volumes=[
                 {"name": "run", "emptyDir": {"sizeLimit": "1Mi"}},
-                {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+                {"name": "tmp", "emptyDir": {}},
                 {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{memory // 2}Mi"}},
                 *([volume("postgres")] if settings.security.encryption else []),
             ],
@@ -99,6 +105,7 @@ def _container(settings: Settings) -> Object:
         "connections": "hostssl" if encryption else "host",
         "buffers": mebibytes(postgres.memory) // 4,
         "encryption": _ENCRYPTION % {"folder": tls["mountPath"]} if encryption else "",
+        "sockets": _SOCKETS,
         "parameters": parameters.quoted(parameters.on_command_line(dict(postgres.parameters))),
     }
     return {
