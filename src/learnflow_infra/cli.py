@@ -365,7 +365,8 @@ def _add_rest(arguments: argparse.Namespace, argv: list[str], report: Report) ->
     """What --verbose and --report ask for."""
     from learnflow_infra.diagnosis import support_bundle
 
-    text = support_bundle.collect(argv, _settings(arguments), report.unmerged_findings)
+    settings, changed = _settings(arguments), report.changed or ()
+    text = support_bundle.collect(argv, settings, report.unmerged_findings, changed)
     if arguments.verbose:
         report.rest = support_bundle.bounded(text, support_bundle.MOST_SHOWN_BYTES)
     if arguments.report:

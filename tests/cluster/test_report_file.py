@@ -82,3 +82,14 @@ def test_without_a_cluster_the_file_says_so(person: Person, tmp_path: Path) -> N
     assert answer.exit_code == 3
     assert "\n== findings\nkubectl-failed  -: " in file.read_text()
     assert "the cluster could not be read: kubectl-failed" in file.read_text()
+
+
+def test_all_that_was_changed_is_in_the_file(mended: Person, tmp_path: Path) -> None:
+    names = {"service/kafka", "service/postgres", "networkpolicy/kafka", "networkpolicy/postgres"}
+    mended.kubectl("delete", "-n", NAMESPACE, *names)
+    answer = mended.run("up", "--report", str(tmp_path / "report"))
+    assert answer.exit_code == 0, answer.stdout
+    assert "and 2 more" in answer.stdout
+    lines = (tmp_path / "report").read_text().splitlines()
+    at = lines.index("== changed")
+    assert set(lines[at + 1 : at + 5]) == names

@@ -39,7 +39,12 @@ _META = ("name", "creationTimestamp", "deletionTimestamp", "generation", "labels
 _SPEC = ("replicas", "nodeName", "taints", "unschedulable", "storageClassName", "selector", "ports")
 
 
-def collect(argv: Sequence[str], settings: Settings, findings: Iterable[Finding]) -> str:
+def collect(
+    argv: Sequence[str],
+    settings: Settings,
+    findings: Iterable[Finding],
+    changed: Sequence[str] = (),
+) -> str:
     """The text, in the order of use. Never raises Failure: what cannot be read is said."""
     lines = [
         f"learnflow-infra {shlex.join(argv)}",
@@ -49,6 +54,8 @@ def collect(argv: Sequence[str], settings: Settings, findings: Iterable[Finding]
     ]
     for each in findings:
         lines += [f"{each.code}  {each.service or '-'}: {each.message}", f"  -> {each.remedy}"]
+    if changed:
+        lines += ["", "== changed", *changed]
     longest_first: Sequence[str] = ()
     deadline = Deadline(_SECONDS)
     try:
