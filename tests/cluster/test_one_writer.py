@@ -13,7 +13,7 @@ import pytest
 
 from . import probes
 from .between import Asked, Between, Fault, Meeting
-from .conftest import ADMINISTRATOR, COMMAND, CONTEXT, Person
+from .conftest import ADMINISTRATOR, COMMAND, Person
 from .machine import eventually
 
 LEASE = "learnflow-infra"
@@ -122,7 +122,9 @@ class Killer:
 @pytest.fixture
 def between(person: Person, elsewhere: str) -> Iterator[str]:
     """The context of the server between, for the administrator, in a namespace of one's own."""
-    person.kubectl("config", "set-context", "between", "--cluster=between", f"--user={CONTEXT}")
+    person.kubectl(
+        "config", "set-context", "between", "--cluster=between", f"--user={ADMINISTRATOR}"
+    )
     yield elsewhere
     for kind, name in (("context", "between"), ("cluster", "between")):
         person.kubectl("config", f"delete-{kind}", name)

@@ -73,8 +73,7 @@ class SecuritySettings:
         "restricted",
         "baseline",
         "privileged",
-        doc="The Pod Security Standard that the services' namespace asks of what else runs in it; "
-        "the services meet the first.",
+        doc="The Pod Security Standard that the services' namespace asks of what else runs in it.",
     )
     client_label: str = rules.text(
         "learnflow-app/client=true",

@@ -41,7 +41,7 @@ class User:
         "read", "write", doc="read the tables of every database; or write them as well."
     )
     createdb: bool = rules.flag(False, "Whether it may create databases.")
-    replication: bool = rules.flag(False, "Whether it may open replication connections.")
+    replication: bool = rules.flag(False, "Whether it may replicate.")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class PostgresSettings(ServiceSettings):
     database: str = rules.text("learnflow", _IDENTIFIER, "The application's database.")
     user: str = rules.text("learnflow", _IDENTIFIER, "The role that owns it.")
     createdb: bool = rules.flag(False, "Whether that role may create databases.")
-    replication: bool = rules.flag(False, "Whether it may open replication connections.")
+    replication: bool = rules.flag(False, "Whether it may replicate; wal_level is logical.")
     extensions: tuple[str, ...] = rules.texts(
         _EXTENSION, doc="The database's extensions. One that is taken out of here is kept."
     )
