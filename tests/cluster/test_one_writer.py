@@ -13,7 +13,7 @@ import pytest
 
 from . import probes
 from .between import Asked, Between, Fault, Meeting
-from .conftest import ADMINISTRATOR, COMMAND, Person
+from .conftest import ADMINISTRATOR, Person
 from .machine import eventually
 
 LEASE = "learnflow-infra"
@@ -120,8 +120,10 @@ class Killer:
 
 
 @pytest.fixture
-def between(person: Person, elsewhere: str) -> Iterator[str]:
-    """The context of the server between, for the administrator, in a namespace of one's own."""
+def between(deployed: Person, elsewhere: str) -> Iterator[str]:
+    """The context of the server between, for the administrator, in a namespace of one's own. Where
+    both services are deployed, their images are loaded."""
+    person = deployed
     person.kubectl(
         "config", "set-context", "between", "--cluster=between", f"--user={ADMINISTRATOR}"
     )
@@ -130,24 +132,17 @@ def between(person: Person, elsewhere: str) -> Iterator[str]:
         person.kubectl("config", f"delete-{kind}", name)
 
 
-def through(person: Person, folder: Path, killer: Killer, *arguments: str) -> int:
-    """The exit code of a command that is to be killed."""
+def killed(person: Person, folder: Path, killer: Killer, *arguments: str) -> None:
+    """Run a command through the server between, which kills it."""
     path = f"{person.kubectl_folder()}:{person.environment['PATH']}"
     with Between(folder, killer) as server:
         person.kubectl(
             *("config", "set-cluster", "between", f"--server={server.url}"),
             f"--certificate-authority={server.authority}",
         )
-        killer.process = subprocess.Popen(
-            [COMMAND, *arguments, "--context", "between"],
-            cwd=person.folder,
-            env=person.environment | {"PATH": path},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        return killer.process.wait(180)
+        killer.process = person.start(*arguments, "--context", "between", PATH=path)
+        stdout, _ = killer.process.communicate(timeout=180)
+    assert killer.process.returncode == -signal.SIGKILL, stdout
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3, 5, 8, 12, 17, 21])
@@ -156,8 +151,7 @@ def test_an_up_killed_at_a_write_is_finished_by_the_next(
 ) -> None:
     assert person.administer("down", "--purge", "--yes").exit_code == 0
     killer = Killer(nth)
-    assert through(person, tmp_path, killer, "up") == -signal.SIGKILL
-    assert killer.killed
+    killed(person, tmp_path, killer, "up")
     answer = person.administer("up", "--json", "--timeout", "60")
     assert answer.exit_code == 0, f"{killer.killed}: {answer.stdout}"
     assert "waiting for" not in answer.stderr
@@ -172,7 +166,7 @@ def test_a_down_killed_at_a_write_is_finished_by_the_next(
     assert person.administer("up", "postgres").exit_code == 0
     how = ("--purge", "--yes") if purge else ()
     killer = Killer(nth)
-    assert through(person, tmp_path, killer, "down", *how) == -signal.SIGKILL
+    killed(person, tmp_path, killer, "down", *how)
     answer = person.administer("down", "--json", *how)
     assert answer.exit_code == 0, f"{killer.killed}: {answer.stdout}"
     answer = person.administer("up", "postgres", "--json", "--timeout", "60")
