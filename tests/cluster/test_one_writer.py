@@ -121,15 +121,22 @@ class Killer:
 
 @pytest.fixture
 def between(deployed: Person, elsewhere: str) -> Iterator[str]:
-    """The context of the server between, for the administrator, in a namespace of one's own. Where
-    both services are deployed, their images are loaded."""
+    """The context of the server between, in a namespace of one's own, with an administrator's
+    rights by a token, which passes it. Where both services are deployed, their images are loaded.
+    """
     person = deployed
+    account = person.identity
+    person.kubectl(
+        *("create", "clusterrolebinding", "the-tests-killer", "--clusterrole=cluster-admin"),
+        f"--serviceaccount={account}",
+    )
     person.kubectl(
         "config", "set-context", "between", "--cluster=between", f"--user={ADMINISTRATOR}"
     )
     yield elsewhere
-    for kind, name in (("context", "between"), ("cluster", "between")):
-        person.kubectl("config", f"delete-{kind}", name)
+    for kind in ("context", "cluster"):
+        person.kubectl("config", f"delete-{kind}", "between")
+    person.kubectl("delete", "clusterrolebinding", "the-tests-killer")
 
 
 def killed(person: Person, folder: Path, killer: Killer, *arguments: str) -> None:
