@@ -130,9 +130,7 @@ def between(deployed: Person, elsewhere: str) -> Iterator[str]:
         *("create", "clusterrolebinding", "the-tests-killer", "--clusterrole=cluster-admin"),
         f"--serviceaccount={account}",
     )
-    person.kubectl(
-        "config", "set-context", "between", "--cluster=between", f"--user={ADMINISTRATOR}"
-    )
+    person.kubectl("config", "set-context", "between", "--cluster=between", f"--user={CONTEXT}")
     yield elsewhere
     for kind in ("context", "cluster"):
         person.kubectl("config", f"delete-{kind}", "between")
