@@ -13,7 +13,7 @@ import pytest
 
 from . import probes
 from .between import Asked, Between, Fault, Meeting
-from .conftest import ADMINISTRATOR, Person
+from .conftest import ADMINISTRATOR, CONTEXT, Person
 from .machine import eventually
 
 LEASE = "learnflow-infra"
