@@ -124,6 +124,7 @@ class Between:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # for what was aborted to be closed
 
     async def _serve(self, reader: StreamReader, client: StreamWriter) -> None:
         """One request a connection."""
@@ -159,14 +160,14 @@ class Between:
             client.write(first)
             await asyncio.gather(_carry(answers, client), _carry(reader, server))
         finally:
-            server.close()
+            server.transport.abort()
 
     async def _whole(self, request: bytes) -> bytes:
         answers, server = await self._upstream(request)
         try:
             return await answers.read()
         finally:
-            server.close()
+            server.transport.abort()
 
     async def _upstream(self, request: bytes) -> tuple[StreamReader, StreamWriter]:
         parts = urlsplit(layout.API_SERVER)
