@@ -114,6 +114,7 @@ class Between:
         self._loop.close()
 
     async def _run(self) -> None:
+        self._clients: list[StreamWriter] = []
         self._over = asyncio.Event()
         server = await asyncio.start_server(self._serve, LOCALHOST, 0, ssl=self._identity)
         self.url = f"https://{LOCALHOST}:{server.sockets[0].getsockname()[1]}"
@@ -124,10 +125,14 @@ class Between:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        await asyncio.sleep(0)  # for what was aborted to be closed
+        for client in self._clients:  # one that was killed never answers the end of TLS
+            client.transport.abort()
+        for _ in range(3):  # for what was aborted to be closed
+            await asyncio.sleep(0)
 
     async def _serve(self, reader: StreamReader, client: StreamWriter) -> None:
         """One request a connection."""
+        self._clients.append(client)
         try:
             await self._answer(reader, client)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):

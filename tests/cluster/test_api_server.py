@@ -112,7 +112,13 @@ def test_a_fault_at_each_step_of_up_and_at_last_none(through: Through, elsewhere
     """Each run comes as far as its fault, and the next one goes on from there."""
     answer = through.run("up", "postgres")
     assert answer.exit_code == 0, answer.stdout
-    steps = [each for each in through.asked if "/" not in each.resource]
+    # A Lease that is not renewed or not given back ends by itself.
+    silent = {(verb, "leases") for verb in ("patch", "delete")}
+    steps = [
+        each
+        for each in through.asked
+        if "/" not in each.resource and (each.verb, each.resource) not in silent
+    ]
     assert through.person.run("down", "--purge", "--yes").exit_code == 0
     names = [each for each in FAULTS if each not in SILENT]
     for n, asked in enumerate(steps):
