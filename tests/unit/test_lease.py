@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -141,6 +142,14 @@ def test_a_process_is_known_by_more_than_its_number() -> None:
     assert not machine.has_ended(f"{boot} pid:[1] {number} 1")
     assert not machine.has_ended(f"another {namespace} {number} 1")
     assert not machine.has_ended("")
+
+
+def test_a_user_without_a_name_is_told_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    assert lease._user() == f"user-{os.getuid()}"
 
 
 def test_who_was_taken_for_gone_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

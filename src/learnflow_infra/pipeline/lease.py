@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import os
 import socket
 import threading
 import time
@@ -139,7 +140,7 @@ class _Lease:
             "annotations": {_COMMAND: self._command, _PROCESS: machine.process_identity()},
         }
         spec = {
-            "holderIdentity": f"{getpass.getuser()}@{socket.gethostname()}",
+            "holderIdentity": f"{_user()}@{socket.gethostname()}",
             "leaseDurationSeconds": _SECONDS,
             "acquireTime": now,
             "renewTime": now,
@@ -204,6 +205,13 @@ def _is_forbidden(failure: Failure) -> bool:
 def _holder(lease: Object) -> str:
     command = text(at(lease, "metadata", "annotations", _COMMAND)) or "a command"
     return f"`{command}` of {text(at(lease, 'spec', 'holderIdentity'))}"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # such as in a container, for a number without a name
+        return f"user-{os.getuid()}"
 
 
 def _now() -> str:
