@@ -136,13 +136,14 @@ def _begin(request: Request, kube: Kube, changes: Changes, open_: contextlib.Exi
     """Make the namespace so and hold its Lease; whether nothing but this can be in it. One that is
     just being purged is waited for."""
     settings, deadline, say = request.settings, request.deadline, request.say
-    limit = deadline.within(_TERMINATING_SECONDS)
+    limit: Deadline | None = None
     while True:
         try:
             fresh = apply.namespace(kube, settings, changes)
             waited = open_.enter_context(lease.held(kube, settings, "up", deadline, say))
             return fresh and not waited
         except Failure as failure:
+            limit = limit or deadline.within(_TERMINATING_SECONDS)
             if failure.findings[0].code != "namespace-terminating" or limit.passed():
                 raise
         say(f"waiting until namespace {settings.cluster.namespace} is gone")
