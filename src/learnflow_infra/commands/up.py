@@ -143,8 +143,10 @@ def _begin(request: Request, kube: Kube, changes: Changes, open_: contextlib.Exi
             waited = open_.enter_context(lease.held(kube, settings, "up", deadline, say))
             return fresh and not waited
         except Failure as failure:
+            if failure.findings[0].code != "namespace-terminating":
+                raise
             limit = limit or deadline.within(_TERMINATING_SECONDS)
-            if failure.findings[0].code != "namespace-terminating" or limit.passed():
+            if limit.passed():
                 raise
         say(f"waiting until namespace {settings.cluster.namespace} is gone")
         time.sleep(_AGAIN_SECONDS)
