@@ -299,6 +299,7 @@ def _report(
     try:
         if report.unmerged_findings and hasattr(arguments, "context"):
             _warn(arguments, report)
+            _name_context(report, request)
         if getattr(arguments, "verbose", False) or getattr(arguments, "report", None):
             progress.say("gathering objects, events and logs")
             _add_rest(arguments, argv, report)
@@ -359,6 +360,20 @@ def _warn(arguments: argparse.Namespace, report: Report) -> None:
     report.findings = deployments.warned(report.findings, namespace, context)
     for each in report.services:
         each.findings = deployments.warned(each.findings, namespace, context)
+
+
+def _name_context(report: Report, request: Request | None) -> None:
+    """Tell a remedy's kubectl the context, where it would use another one."""
+    from learnflow_infra.cluster import deployments
+    from learnflow_infra.kubernetes import kubeconfig
+
+    context = report.cluster.get("context")
+    if not context or not request or not deployments.says_kubectl(report.unmerged_findings):
+        return
+    if kubeconfig.current_context(request.kubectl) != context:
+        report.findings = deployments.in_context(report.findings, context)
+        for each in report.services:
+            each.findings = deployments.in_context(each.findings, context)
 
 
 def _add_rest(arguments: argparse.Namespace, argv: list[str], report: Report) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from . import probes
-from .conftest import NAMESPACE, Person
+from .conftest import ADMINISTRATOR, NAMESPACE, Person
 from .machine import eventually
 from .probes import REACHED, REFUSED
 
@@ -95,6 +95,9 @@ def test_an_application_without_the_label_is_told_of_and_the_remedy_helps(shop: 
         "deployment/shop uses the Secret postgres-connection; its pods lack "
         "learnflow-app/client=true"
     )
+    # In another context than kubectl's current one, the remedy names it.
+    elsewhere = shop.administer("diagnose", "--json").json["findings"][0]["remedy"]
+    assert elsewhere == found["remedy"].replace("kubectl", f"kubectl --context {ADMINISTRATOR}", 1)
     follow(shop, found["remedy"])
     rolled_out(shop)
     settled(shop)

@@ -95,3 +95,19 @@ def test_a_cluster_that_is_gone_is_named_before_the_next_one_is_started(
         (told,) = json.loads(capsys.readouterr().out)["findings"]
         assert told["code"] == "cluster-not-running"
         assert "went to the context minikube" in told["remedy"]
+
+
+def test_kubectl_is_told_the_context_that_is_meant() -> None:
+    said = {
+        "Run `kubectl get pods`.": "Run `kubectl --context 'my ctx' get pods`.",
+        "`echo x | kubectl apply -f -`": "`echo x | kubectl --context 'my ctx' apply -f -`",
+        "Run `kubectl -n a label pod x b=c`, and kubectl itself.": (
+            "Run `kubectl --context 'my ctx' -n a label pod x b=c`, and kubectl itself."
+        ),
+        "Run `kubectl --context other get pods`.": "Run `kubectl --context other get pods`.",
+        "Install `kubectl`, or a newer kubectl.": "Install `kubectl`, or a newer kubectl.",
+    }
+    for remedy, told in said.items():
+        (found,) = deployments.in_context([finding("usage", "", remedy=remedy)], "my ctx")
+        assert found.remedy == told
+        assert deployments.says_kubectl([finding("usage", "", remedy=remedy)]) is (told != remedy)

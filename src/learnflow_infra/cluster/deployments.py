@@ -1,10 +1,13 @@
-"""Where each namespace was deployed last, and by which settings file, so that no remedy leads to
-another cluster in silence: one that was deleted or stopped gives way to the next that is found."""
+"""That no remedy leads to another cluster in silence: where each namespace was deployed last, and
+by which settings file, as a cluster that was deleted or stopped gives way to the next that is
+found; and which context a remedy's kubectl is told."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +18,8 @@ from learnflow_infra.host import paths
 from learnflow_infra.kubernetes.objects import at, text
 
 _DEPLOYS = "`learnflow-infra up`"
+# As a command, where a code span begins or after a pipe.
+_KUBECTL = re.compile(r"(?<=[`|])( ?)kubectl (?!--context)(?=[-a-z])")
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,20 @@ def warned(findings: Iterable[Finding], namespace: str, context: str | None) -> 
         replace(each, remedy=lead + each.remedy) if _DEPLOYS in each.remedy else each
         for each in findings
     ]
+
+
+def in_context(findings: Iterable[Finding], context: str) -> list[Finding]:
+    """The findings; a remedy's kubectl is told the context."""
+
+    def told(kubectl: re.Match[str]) -> str:
+        return f"{kubectl[0]}--context {shlex.quote(context)} "
+
+    return [replace(each, remedy=_KUBECTL.sub(told, each.remedy)) for each in findings]
+
+
+def says_kubectl(findings: Iterable[Finding]) -> bool:
+    """Whether a remedy has a kubectl that is told no context."""
+    return any(_KUBECTL.search(each.remedy) for each in findings)
 
 
 def _file() -> Path:

@@ -35,6 +35,8 @@ class Request:
     """Prints the report of a command that goes on after it."""
     reached: Mapping[str, str] = field(default_factory=dict, init=False)
     """The cluster that was asked, as a report tells it."""
+    kubectl: Sequence[str] = field(default=("kubectl",), init=False)
+    """The kubectl that asked it."""
     services: Sequence[Service] = field(init=False)
     """The services that are meant."""
 
@@ -49,6 +51,7 @@ class Request:
     def api(self, provider: Provider) -> Kube:
         """The provider's cluster. A context manager; raises Failure."""
         self.reached = reported_cluster(provider, self.settings)
+        self.kubectl = provider.kubectl
         return Kube(provider.kubectl, provider.context, self.deadline, self.note)
 
 

@@ -45,6 +45,15 @@ def read(kubectl: Sequence[str], context: str) -> Entry:
     )
 
 
+def current_context(kubectl: Sequence[str]) -> str:
+    """The context that kubectl uses unless told otherwise; empty where there is none."""
+    try:
+        done = run([*kubectl, "config", "current-context"], deadline=Deadline(_SECONDS))
+    except (CommandFailed, Failure):
+        return ""
+    return done.stdout.strip()
+
+
 def login_command(context: str) -> str:
     """What logs in to a context, for a user at a terminal."""
     return f"`{shlex.join(('kubectl', '--context', context, 'get', 'namespaces'))}`"
