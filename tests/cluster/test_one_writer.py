@@ -56,7 +56,8 @@ def test_up_waits_for_a_purge_and_then_makes_all_anew(person: Person, elsewhere:
     purge = person.start("down", "--purge", "--yes", *where, PATH=path)
     eventually(lambda: lease(person, elsewhere) is not None)
     up = person.start("up", "postgres", *where, PATH=path)
-    assert ended(purge)[0] == 0
+    code, said, _ = ended(purge)
+    assert code == 0, said
     code, said, progress = ended(up)
     assert code == 0, said
     assert "waiting" in progress

@@ -13,7 +13,7 @@ from learnflow_infra.commands import Request, cluster_line, reported_cluster
 from learnflow_infra.findings.failures import Failure, Finding, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
-from learnflow_infra.kubernetes.objects import Object, at, text
+from learnflow_infra.kubernetes.objects import Object, at, name_of, text, uid_of
 from learnflow_infra.pipeline import lease, volumes
 from learnflow_infra.pipeline.scope import scoped
 from learnflow_infra.report import Report, agreed
@@ -68,7 +68,11 @@ def down(request: Request) -> Report:
             left_out = ", ".join(sorted(others))
             notes.append(f"{left_out}: not among the settings' services, and left as it is")
         if purge and whole:
-            removed += _remove_namespace(request, kube, namespace, notes)
+            going = _remove_namespace(request, kube, namespace, notes)
+            open_.close()  # nobody can write into what is being removed; the next may be waiting
+            if going:
+                _await_end(request, kube, going)
+                removed.append(f"namespace/{namespace}")
             deployments.forget(namespace)
         found = _volumes_left(request, kube, notes) if purge else []
     kept = "" if purge else "; the data is kept"
@@ -108,17 +112,19 @@ def _remaining(
     return left
 
 
-def _remove_namespace(request: Request, kube: Kube, namespace: str, notes: list[str]) -> list[str]:
-    """Remove the namespace if it is ours and holds nothing of others."""
+def _remove_namespace(
+    request: Request, kube: Kube, namespace: str, notes: list[str]
+) -> Object | None:
+    """Begin to remove the namespace if it is ours and holds nothing of others; the one that goes."""
     found = kube.get("Namespace", None, namespace)
     if found is None:
-        return []
+        return None
     if not manifests.in_scope(found):
         notes.append(f"namespace {namespace} stays: `up` did not make it")
-        return []
+        return None
     if not kube.may("delete", "", "namespaces", namespace):
         notes.append(f"namespace {namespace} stays: you have no permission to delete it")
-        return []
+        return None
     try:
         foreign = next(_foreign(kube, namespace), None)
     except Failure as failure:  # such as an aggregated API without its server
@@ -126,14 +132,19 @@ def _remove_namespace(request: Request, kube: Kube, namespace: str, notes: list[
         foreign = f"what cannot be listed ({failure.findings[0].message})"
     if foreign is not None:
         notes.append(f"namespace {namespace} stays: it also holds {foreign}")
-        return []
+        return None
     request.say(f"removing namespace {namespace}")
     kube.delete("Namespace", None, namespace)
-    while kube.get("Namespace", None, namespace) is not None:
+    return found
+
+
+def _await_end(request: Request, kube: Kube, going: Object) -> None:
+    """Wait until a namespace is gone; one of its name that somebody made since is another."""
+    name = name_of(going)
+    while (there := kube.get("Namespace", None, name)) and uid_of(there) == uid_of(going):
         if request.deadline.passed():
-            raise Failure(finding("namespace-terminating", f"namespace {namespace} is still there"))
+            raise Failure(finding("namespace-terminating", f"namespace {name} is still there"))
         time.sleep(_POLL_SECONDS)
-    return [f"namespace/{namespace}"]
 
 
 def _foreign(kube: Kube, namespace: str) -> Iterator[str]:
