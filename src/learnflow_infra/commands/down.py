@@ -115,7 +115,7 @@ def _remaining(
 def _remove_namespace(
     request: Request, kube: Kube, namespace: str, notes: list[str]
 ) -> Object | None:
-    """Begin to remove the namespace if it is ours and holds nothing of others; the one that goes."""
+    """Begin to remove the namespace if it is ours and holds nothing of others; which one goes."""
     found = kube.get("Namespace", None, namespace)
     if found is None:
         return None
