@@ -78,10 +78,6 @@ def test_nothing_is_granted_that_is_not_asked(through: Through, elsewhere: str) 
         life("up", "postgres")  # what is unscheduled is looked at
     finally:
         person.kubectl("uncordon", layout.NAME)
-    life("down", "kafka", "--purge", "--yes")
-    three = f'[cluster]\nnamespace = "{elsewhere}"\n[kafka]\nbrokers = 3\ncpu = "100m"\n'
-    person.settings(three)
-    life("up", "kafka")  # several pods have a disruption budget
     life("down", "--purge", "--yes")
     own, other = rights(steps, elsewhere)
     assert (own | RENEWAL) ^ printed(person, "Role") == LATER
