@@ -139,10 +139,10 @@ def measure(infra: Infra, floor: Floor, runs: int) -> None:
         infra.run("down", "--purge", "--yes")
         return [infra.run("up")[0]]
 
-    def whole_again(settings: str) -> Sequence[float]:
+    def whole_again(settings: str) -> float:
         """The median of an `up` that has nothing to do, with its proof."""
         from_purged(settings)
-        return [statistics.median(infra.run("up")[0] for _ in range(runs))]
+        return statistics.median(infra.run("up")[0] for _ in range(runs))
 
     def up_again() -> Sequence[float]:
         seconds, report = infra.run("up")
@@ -166,8 +166,7 @@ def measure(infra: Infra, floor: Floor, runs: int) -> None:
     (plain,), (listed,) = medians(
         runs, lambda: from_purged(""), lambda: from_purged(declared.LEARNFLOW)
     )
-    (few,) = medians(1, lambda: whole_again(""))[0]
-    (many,) = medians(1, lambda: whole_again(declared.many(200, 50, 20)))[0]
+    few, many = whole_again(""), whole_again(declared.many(200, 50, 20))
     ((restart,),) = medians(max(2, runs // 2), restarted)
     (nothing,), (help_,) = medians(
         4 * runs,

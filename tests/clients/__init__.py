@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,14 +134,14 @@ class Example:
         return blocks[self.place]
 
 
-def build_go(code: str, program: Path, environment: Mapping[str, str] = os.environ) -> None:
+def build_go(code: str, program: Path) -> None:
     """Compile an example, of modules that `prepare` has fetched."""
     folder = program.with_suffix(".go.d")
     shutil.copytree(FOLDER / "go", folder)
     (folder / "main.go").write_text(code)
     subprocess.run(
         ["go", "build", "-C", folder, "-mod=mod", "-o", program, "."],
-        env={**environment, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-modcacherw"},
+        env={**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOFLAGS": "-modcacherw"},
         check=True,
         timeout=600,
     )

@@ -18,6 +18,7 @@ from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object, at, name_of
 from learnflow_infra.pipeline import credentials, lease
 from learnflow_infra.pipeline.prove import no_client
+from learnflow_infra.pipeline.scope import terminating
 from learnflow_infra.report import Report
 from learnflow_infra.services import Service, client, servers
 from learnflow_infra.settings import Settings
@@ -84,7 +85,7 @@ def _require(kube: Kube, namespace: str, *, named: bool) -> None:
         if named:
             raise Failure(finding("namespace-missing", f"there is no namespace {namespace}"))
     elif at(found, "metadata", "deletionTimestamp"):
-        raise Failure(finding("namespace-terminating", f"namespace {namespace} is being deleted"))
+        raise terminating(namespace)
 
 
 def _is_service(kind: str, item: Object) -> bool:

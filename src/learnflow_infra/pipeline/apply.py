@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from learnflow_infra.findings.failures import Failure, finding
 from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import FIELD_MANAGER, Kube
 from learnflow_infra.kubernetes.objects import Object, at, mapping, number, satisfied
@@ -19,7 +18,16 @@ from learnflow_infra.kubernetes.objects import objects as items_of
 from learnflow_infra.kubernetes.secrets import decoded
 from learnflow_infra.pipeline import declared
 from learnflow_infra.pipeline.credentials import Credentials
-from learnflow_infra.pipeline.scope import Changes, Key, Scope, foreign, name_of, refusals, scoped
+from learnflow_infra.pipeline.scope import (
+    Changes,
+    Key,
+    Scope,
+    foreign,
+    name_of,
+    refusals,
+    scoped,
+    terminating,
+)
 from learnflow_infra.services import Secrets, Service
 from learnflow_infra.services.shared import authority
 from learnflow_infra.settings import SCOPE, Settings
@@ -37,7 +45,7 @@ def namespace(kube: Kube, settings: Settings, changes: Changes) -> bool:
     name = settings.cluster.namespace
     existing = kube.get("Namespace", None, name)
     if at(existing, "metadata", "deletionTimestamp"):
-        raise Failure(finding("namespace-terminating", f"namespace {name} is being deleted"))
+        raise terminating(name)
     if existing is None or manifests.in_scope(existing):
         _write(kube, manifests.namespace(settings), existing, changes, fresh=existing is None)
     return existing is None

@@ -22,6 +22,7 @@ from learnflow_infra.kubernetes import manifests
 from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.errors import ApiError
 from learnflow_infra.kubernetes.objects import Object, at, text, uid_of
+from learnflow_infra.pipeline.scope import terminating
 from learnflow_infra.settings import Settings
 
 _NAME = "learnflow-infra"
@@ -155,8 +156,7 @@ class _Lease:
             return self._kube.create(manifest)
         except ApiError as error:
             if "being terminated" in error.message or error.code == 404:
-                message = f"namespace {self._namespace} is being deleted"
-                raise Failure(finding("namespace-terminating", message)) from error
+                raise terminating(self._namespace) from error
             raise
 
     def _remove(self, uid: str) -> None:

@@ -19,6 +19,7 @@ from learnflow_infra.kubernetes.client import Kube
 from learnflow_infra.kubernetes.objects import Object, at, by_name
 from learnflow_infra.kubernetes.routes import FromHost, InCluster, on_localhost
 from learnflow_infra.pipeline import credentials
+from learnflow_infra.pipeline.scope import terminating
 from learnflow_infra.services import Access, Secrets, Service, client, servers
 from learnflow_infra.settings import Settings
 
@@ -68,8 +69,7 @@ def _prove(
         workloads = by_name(pool.submit(kube.list, "StatefulSet", namespace, selector).result())
         pods, claims = listed.result(), claimed.result()
         if at(itself.result(), "metadata", "deletionTimestamp"):
-            message = f"namespace {namespace} is being deleted"
-            raise Failure(finding("namespace-terminating", message))
+            raise terminating(namespace)
     own, clients = servers(service, settings), client(service)
     state = explain(kube, settings, own, workloads.get(own.name), pods, claims)
     verdict.ready, verdict.total = state.ready, state.total

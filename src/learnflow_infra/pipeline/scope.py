@@ -68,6 +68,11 @@ def foreign(manifest: Object) -> Failure:
     return Failure(finding("foreign-object", message))
 
 
+def terminating(namespace: str) -> Failure:
+    """The Failure of a namespace in which nothing can be made any more."""
+    return Failure(finding("namespace-terminating", f"namespace {namespace} is being deleted"))
+
+
 def fixed_volumes(workload: Object) -> Failure:
     """The Failure of a workload whose volumes would be others."""
     reason = "a volume's size and class cannot change while its data is kept"
